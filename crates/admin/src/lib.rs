@@ -1,0 +1,1 @@
+//! The operator's door: JSON API, OpenAPI, metrics.

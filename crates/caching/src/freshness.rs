@@ -1,0 +1,206 @@
+//! How long a response is fresh, and how old it is when it arrives (RFC 9111 §4.2).
+//!
+//! The origin's word first (`s-maxage`, `max-age`, `Expires`), then the cache policy's, whose
+//! minimum raises and whose maximum caps: CloudFront's table. Malformed dates are taken as the RFC
+//! says: an `Expires` in the past, a `Date` as missing. The wall clock is an argument, never read.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::{AGE, DATE, EXPIRES};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use model::CachePolicy;
+
+use crate::directive::{CacheControl, Seconds};
+use crate::field;
+
+/// How long an error lives when its origin says nothing: CloudFront's default `ErrorCachingMinTTL`.
+/// The policy's default, made for content, would keep a 404 for a day.
+const ERROR_LIFETIME: Duration = Duration::from_secs(10);
+
+/// The year 10000, for which the format of RFC 9110 §5.6.7 has no room.
+const AFTER_ALL_DATES: Duration = Duration::from_secs(253_402_300_800);
+
+/// The lifetime in the response itself (RFC 9111 §4.2.1), if it names one.
+pub(crate) fn explicit_lifetime(control: &CacheControl, response: &HeaderMap) -> Option<Duration> {
+    let directive = control.s_maxage.or(control.max_age).map(Seconds::duration);
+    directive.or_else(|| expires(response))
+}
+
+/// The lifetime under `policy`, given what the origin said.
+pub(crate) fn lifetime(
+    explicit: Option<Duration>,
+    status: StatusCode,
+    policy: &CachePolicy,
+) -> Duration {
+    let is_error = status.is_client_error() || status.is_server_error();
+    let uncapped = match explicit {
+        Some(explicit) => explicit.max(policy.min_ttl()),
+        None if is_error => policy.default_ttl().min(ERROR_LIFETIME),
+        None => policy.default_ttl().max(policy.min_ttl()),
+    };
+    uncapped.min(policy.max_ttl())
+}
+
+/// Gives a response that arrived at `wall_now` a `Date` when it has no valid one (RFC 9110 §6.6.1).
+/// To be done before anything else is asked about a response from an origin: `Expires` counts from
+/// it.
+pub fn ensure_date(response: &mut HeaderMap, wall_now: SystemTime) {
+    let is_dated = field::date(response, &DATE).is_some();
+    let since_epoch = wall_now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::MAX);
+    if is_dated || since_epoch >= AFTER_ALL_DATES {
+        return;
+    }
+    if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(wall_now)) {
+        response.insert(DATE, date);
+    }
+}
+
+/// `corrected_initial_age` of RFC 9111 §4.2.3: how old a response is when it arrives at `wall_now`,
+/// `response_delay` after it was asked for.
+pub fn initial_age(
+    response: &HeaderMap,
+    wall_now: SystemTime,
+    response_delay: Duration,
+) -> Duration {
+    let date = field::date(response, &DATE);
+    let apparent = date.and_then(|date| wall_now.duration_since(date).ok()).unwrap_or_default();
+    // RFC 9111 §5.1: of several members the first counts, and an invalid one is ignored.
+    let age = field::all_members(response, &AGE).next().and_then(Seconds::parse);
+    apparent.max(age.map_or(Duration::ZERO, Seconds::duration).saturating_add(response_delay))
+}
+
+/// RFC 9111 §5.3: `Expires` counts from `Date`; what is no date, especially `0`, lies in the past,
+/// and so does everything when there is no `Date` to count from. Of several the earliest counts
+/// (§4.2.1).
+fn expires(response: &HeaderMap) -> Option<Duration> {
+    let date = field::date(response, &DATE);
+    let after_date = |value| field::parse_date(value)?.duration_since(date?).ok();
+    let lifetimes = response.get_all(EXPIRES).iter();
+    lifetimes.map(|value| after_date(value).unwrap_or_default()).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{EARLIER, LATER, NOON, fields, noon, secs};
+
+    fn explicit(lines: &str) -> Option<Duration> {
+        let headers = fields(lines);
+        explicit_lifetime(&CacheControl::of(&headers), &headers)
+    }
+
+    #[test]
+    fn s_maxage_beats_max_age_beats_expires() {
+        // RFC 9111 §4.2.1 and §5.3.
+        let expires = format!("date:{NOON}|expires:{LATER}");
+        let max_age = format!("{expires}|cache-control:max-age=60");
+        let s_maxage = format!("{max_age}, s-maxage=600");
+        assert_eq!(explicit(&s_maxage), Some(secs(600)));
+        assert_eq!(explicit(&max_age), Some(secs(60)));
+        assert_eq!(explicit(&expires), Some(secs(10)));
+        assert_eq!(explicit("cache-control:public"), None);
+    }
+
+    #[test]
+    fn an_invalid_or_past_expires_is_stale() {
+        // RFC 9111 §5.3.
+        for value in ["0", "-1", "", "tomorrow", EARLIER, NOON] {
+            let lines = format!("date:{NOON}|expires:{value}");
+            assert_eq!(explicit(&lines), Some(Duration::ZERO), "{value}");
+        }
+        let twice = format!("date:{NOON}|expires:{LATER}|expires:0");
+        assert_eq!(explicit(&twice), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn expires_counts_from_date_or_else_from_the_arrival() {
+        // RFC 9111 §4.2.1, RFC 9110 §6.6.1.
+        for (date, undated, dated) in [
+            (format!("date:{EARLIER}|"), 20, 20),
+            (String::new(), 0, 10),
+            ("date:never|".into(), 0, 10),
+            (format!("date:{EARLIER}|date:{EARLIER}|"), 0, 10),
+        ] {
+            let mut headers = fields(&format!("{date}expires:{LATER}"));
+            let lifetime =
+                |headers: &HeaderMap| explicit_lifetime(&CacheControl::default(), headers);
+            assert_eq!(lifetime(&headers), Some(secs(undated)), "{date}");
+            ensure_date(&mut headers, noon());
+            assert_eq!(lifetime(&headers), Some(secs(dated)), "{date}");
+        }
+    }
+
+    #[test]
+    fn a_wall_clock_that_no_date_can_hold_adds_none() {
+        let mut headers = HeaderMap::new();
+        ensure_date(&mut headers, SystemTime::UNIX_EPOCH - secs(1));
+        ensure_date(&mut headers, SystemTime::UNIX_EPOCH + secs(253_402_300_800));
+        assert!(headers.is_empty());
+        ensure_date(&mut headers, SystemTime::UNIX_EPOCH + secs(253_402_300_799));
+        assert_eq!(headers, fields("date:Fri, 31 Dec 9999 23:59:59 GMT"));
+    }
+
+    #[test]
+    fn the_policy_clamps_as_cloudfront_does() {
+        let policy = |min, default, max| CachePolicy {
+            min_ttl_seconds: min,
+            default_ttl_seconds: default,
+            max_ttl_seconds: max,
+        };
+        for (origin, policy, expect) in [
+            (Some(50), policy(0, 100, 1000), 50),
+            (Some(5000), policy(0, 100, 1000), 1000),
+            (Some(5), policy(10, 100, 1000), 10),
+            (Some(0), policy(0, 100, 1000), 0),
+            (Some(0), policy(10, 100, 1000), 10),
+            (None, policy(0, 100, 1000), 100),
+            (None, policy(200, 100, 1000), 200),
+            (None, policy(0, 100, 0), 0),
+            (Some(50), policy(2000, 100, 1000), 1000),
+        ] {
+            let found = lifetime(origin.map(secs), StatusCode::OK, &policy);
+            assert_eq!(found, secs(expect), "{origin:?} {policy:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_without_a_lifetime_is_kept_for_seconds_only() {
+        let policy = CachePolicy { min_ttl_seconds: 60, ..CachePolicy::default() };
+        assert_eq!(lifetime(None, StatusCode::NOT_FOUND, &policy), ERROR_LIFETIME);
+        assert_eq!(lifetime(Some(secs(99)), StatusCode::NOT_FOUND, &policy), secs(99));
+    }
+
+    #[test]
+    fn age_at_arrival_is_the_larger_of_the_two_estimates() {
+        // RFC 9111 §4.2.3.
+        for (lines, expect) in [
+            (String::new(), 2),
+            (format!("date:{NOON}"), 2),
+            (format!("date:{EARLIER}"), 10),
+            (format!("date:{LATER}"), 2),
+            ("date:never".into(), 2),
+            ("age:7".into(), 9),
+            (format!("date:{EARLIER}|age:7"), 10),
+            (format!("date:{EARLIER}|age:9"), 11),
+        ] {
+            assert_eq!(initial_age(&fields(&lines), noon(), secs(2)), secs(expect), "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_age_is_ignored_and_a_list_gives_its_first() {
+        // RFC 9111 §5.1.
+        for (lines, expect) in [
+            ("age:-1", 0),
+            ("age:x", 0),
+            ("age:1.5", 0),
+            ("age:", 0),
+            ("age:5, 9", 5),
+            ("age:5|age:9", 5),
+            ("age:x, 9", 0),
+            ("age:99999999999", 1 << 31),
+        ] {
+            assert_eq!(initial_age(&fields(lines), noon(), secs(0)), secs(expect), "{lines}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The HTTP caching RFCs as verdicts with reasons.
+//!
+//! May this response be kept, for how long, may it be served to this viewer, what must the origin
+//! be asked, what does the viewer get: RFC 9110, 9111, 5861 and 9211 for a shared cache, with the
+//! TTL policy of CloudFront on top. Where the two part, the RFC wins.
+//! Values in, values out: nothing here reads a clock, waits, logs or touches a body.
+
+pub mod directive;
+pub mod storable;
+pub mod freshness;
+pub mod plan;
+pub mod key;
+pub mod variant;
+pub mod revalidate;
+pub mod range;
+pub mod status;
+pub mod hop;
+
+mod etag;
+mod field;
+#[cfg(test)]
+mod testing;
+
+pub use directive::{CacheControl, RequestDirectives, Seconds};
+pub use freshness::{ensure_date, initial_age};
+pub use hop::strip_hop_by_hop;
+pub use key::key;
+pub use plan::{Plan, Stored, Why, is_failure, may_serve_on_error, plan};
+pub use range::{Ranged, content_range, resolve, unsatisfied_range};
+pub use revalidate::{Condition, Validators, evaluate, freshen, matches, not_modified_fields};
+pub use status::CacheStatus;
+pub use storable::{Terms, Unstorable, storable};
+pub use variant::{Vary, variant_key, vary};

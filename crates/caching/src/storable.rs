@@ -1,0 +1,396 @@
+//! May a shared cache keep this response, and on what terms (RFC 9111 §3)?
+//!
+//! The terms are worked out once, when the response is stored, so that a hit parses nothing of the
+//! response. After a 304 they are worked out again from the freshened head.
+//! `no-store` and `private` are never kept, whatever the cache policy says.
+
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, SET_COOKIE};
+use http::{HeaderMap, Method, StatusCode};
+use model::CachePolicy;
+use model::limits::VARY_FIELDS_MAX;
+
+use crate::directive::{CacheControl, RequestDirectives, Seconds};
+use crate::freshness;
+use crate::revalidate::Validators;
+use crate::variant::{Vary, vary};
+
+/// How a stored response may be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Fresh below this age.
+    pub lifetime: Duration,
+    /// Served stale for this long while it is refreshed.
+    pub stale_while_revalidate: Option<Duration>,
+    /// Served stale for this long when the origin fails.
+    pub stale_if_error: Option<Duration>,
+    /// Served stale only within the two windows above, whatever a viewer would accept.
+    /// `must-revalidate` and `proxy-revalidate` leave no window; `s-maxage` those it came with.
+    pub must_revalidate: bool,
+    /// Asked about every time, fresh or not.
+    pub no_cache: bool,
+}
+
+impl Terms {
+    /// Whether a copy of this age is fresh (RFC 9111 §4.2).
+    pub fn is_fresh_at(&self, age: Duration) -> bool {
+        age < self.lifetime
+    }
+
+    /// Seconds of freshness left, negative when stale: `ttl` of RFC 9211 §2.4.
+    pub fn ttl_at(&self, age: Duration) -> i64 {
+        let whole = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        whole(self.lifetime.saturating_sub(age)) - whole(age.saturating_sub(self.lifetime))
+    }
+
+    fn new(control: &CacheControl, lifetime: Duration, policy: &CachePolicy) -> Terms {
+        // RFC 9111 §4.2.4 lists s-maxage among what forbids stale answers. An explicit window
+        // beside it is an extension that modifies it (§5.2.3); beside the other three it would
+        // contradict.
+        let no_windows = control.no_cache || control.must_revalidate || control.proxy_revalidate;
+        let room = policy.max_ttl().saturating_sub(lifetime);
+        let window = |given: Option<Seconds>| {
+            given.filter(|_| !no_windows).map(|seconds| seconds.duration().min(room))
+        };
+        Terms {
+            lifetime,
+            stale_while_revalidate: window(control.stale_while_revalidate),
+            stale_if_error: window(control.stale_if_error),
+            must_revalidate: control.must_revalidate
+                || control.proxy_revalidate
+                || control.s_maxage.is_some(),
+            no_cache: control.no_cache,
+        }
+    }
+
+    /// Whether there is an age at which a copy is served without a validator's help.
+    fn serves_unvalidated(&self) -> bool {
+        let opens = |window: Option<Duration>| window.is_some_and(|length| !length.is_zero());
+        let is_ever_fresh = !self.no_cache && !self.lifetime.is_zero();
+        is_ever_fresh || opens(self.stale_while_revalidate) || opens(self.stale_if_error)
+    }
+}
+
+/// Why a response is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unstorable {
+    /// Only answers to GET are kept.
+    Method,
+    /// The cache policy's maximum is zero.
+    Disabled,
+    /// A part of a representation (206).
+    Partial,
+    /// Not final, bound to its request's conditions, or neither explicitly nor by default
+    /// cacheable.
+    Status,
+    /// `no-store`, said by either side.
+    NoStore,
+    /// `private`.
+    Private,
+    /// The request was authorized, and the response does not say that others may have it.
+    Authorization,
+    /// `Vary: *`, or a field that has no name.
+    VaryAny,
+    /// More `Vary` fields than [`VARY_FIELDS_MAX`].
+    VaryTooMany,
+    /// Sets a cookie, and the origin did not say that it may be reused.
+    SetCookie,
+    /// Never fresh, and nothing to ask about it: it would never be served.
+    NeverFresh,
+}
+
+impl Unstorable {
+    /// For `detail` in `Cache-Status`, logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Unstorable::Method => "method",
+            Unstorable::Disabled => "disabled",
+            Unstorable::Partial => "partial",
+            Unstorable::Status => "status",
+            Unstorable::NoStore => "no-store",
+            Unstorable::Private => "private",
+            Unstorable::Authorization => "authorization",
+            Unstorable::VaryAny => "vary-any",
+            Unstorable::VaryTooMany => "vary-too-many",
+            Unstorable::SetCookie => "set-cookie",
+            Unstorable::NeverFresh => "never-fresh",
+        }
+    }
+}
+
+/// Whether the response to a request may be kept, and on what terms. A response without a `Date`
+/// first gets one from [`crate::ensure_date`].
+pub fn storable(
+    method: &Method,
+    request: &HeaderMap,
+    status: StatusCode,
+    response: &HeaderMap,
+    policy: &CachePolicy,
+) -> Result<Terms, Unstorable> {
+    let control = CacheControl::of(response);
+    check_message(method, status, &control)?;
+    check_sharing(request, response, &control)?;
+    if policy.max_ttl().is_zero() {
+        return Err(Unstorable::Disabled);
+    }
+    let explicit = freshness::explicit_lifetime(&control, response);
+    if explicit.is_none() && !control.public && !is_cacheable_by_default(status) {
+        return Err(Unstorable::Status);
+    }
+    // One viewer's cookie goes to others only when the origin itself asked for reuse: not by the
+    // policy's default or minimum, and not by the 304 that another viewer's request brought.
+    let reuse_asked = explicit.is_some_and(|time| !time.is_zero()) && !control.no_cache;
+    if response.contains_key(SET_COOKIE) && !reuse_asked {
+        return Err(Unstorable::SetCookie);
+    }
+    let terms = Terms::new(&control, freshness::lifetime(explicit, status, policy), policy);
+    if !terms.serves_unvalidated() && Validators::of(response).is_none() {
+        return Err(Unstorable::NeverFresh);
+    }
+    Ok(terms)
+}
+
+/// What method, status and directives prohibit (RFC 9111 §3).
+fn check_message(
+    method: &Method,
+    status: StatusCode,
+    control: &CacheControl,
+) -> Result<(), Unstorable> {
+    if *method != Method::GET {
+        return Err(Unstorable::Method);
+    }
+    if status == StatusCode::PARTIAL_CONTENT {
+        return Err(Unstorable::Partial);
+    }
+    if is_bound_to_its_request(status) || control.must_understand && !is_understood(status) {
+        return Err(Unstorable::Status);
+    }
+    if control.no_store && !control.must_understand {
+        return Err(Unstorable::NoStore);
+    }
+    if control.private {
+        return Err(Unstorable::Private);
+    }
+    Ok(())
+}
+
+/// What the request and `Vary` prohibit (RFC 9111 §3, §3.5 and §4.1).
+fn check_sharing(
+    request: &HeaderMap,
+    response: &HeaderMap,
+    control: &CacheControl,
+) -> Result<(), Unstorable> {
+    if RequestDirectives::of(request).no_store {
+        return Err(Unstorable::NoStore);
+    }
+    let is_for_all = control.public || control.must_revalidate || control.s_maxage.is_some();
+    if request.contains_key(AUTHORIZATION) && !is_for_all {
+        return Err(Unstorable::Authorization);
+    }
+    match vary(response) {
+        Vary::Any => Err(Unstorable::VaryAny),
+        Vary::Fields(fields) if fields.len() > VARY_FIELDS_MAX => Err(Unstorable::VaryTooMany),
+        Vary::None | Vary::Fields(_) => Ok(()),
+    }
+}
+
+/// Interim, or an answer to conditions or a range that the cache key does not hold.
+fn is_bound_to_its_request(status: StatusCode) -> bool {
+    status.is_informational() || matches!(status.as_u16(), 304 | 412 | 416)
+}
+
+/// RFC 9110 §15.1: the statuses that are cacheable without being told, 206 left out.
+fn is_cacheable_by_default(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
+}
+
+/// The final statuses of RFC 9110 §15, whose caching rules this crate keeps (RFC 9111 §5.2.2.3).
+fn is_understood(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200..=205 | 300..=303 | 305 | 307 | 308 | 400..=411 | 413..=415)
+        || matches!(status.as_u16(), 417 | 421 | 422 | 426 | 500..=505)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{LATER, NOON, fields, secs};
+
+    fn verdict(request: &str, status: u16, response: &str) -> Result<Terms, Unstorable> {
+        let status = StatusCode::from_u16(status).unwrap();
+        let policy = CachePolicy::default();
+        storable(&Method::GET, &fields(request), status, &fields(response), &policy)
+    }
+
+    fn under(policy: CachePolicy, response: &str) -> Result<Terms, Unstorable> {
+        storable(&Method::GET, &fields(""), StatusCode::OK, &fields(response), &policy)
+    }
+
+    fn check(request: &str, status: u16, response: &str, expect: Result<u64, Unstorable>) {
+        let found = verdict(request, status, response).map(|terms| terms.lifetime.as_secs());
+        assert_eq!(found, expect, "{request} -> {status} {response}");
+    }
+
+    #[test]
+    fn only_answers_to_get_are_kept() {
+        // RFC 9110 §9.2.3; a HEAD must not make an entry that a GET could use.
+        let (request, response) = (fields(""), fields("cache-control:max-age=60"));
+        for method in [Method::HEAD, Method::POST, Method::OPTIONS, Method::PUT] {
+            let policy = CachePolicy::default();
+            let found = storable(&method, &request, StatusCode::OK, &response, &policy);
+            assert_eq!(found, Err(Unstorable::Method), "{method}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_kept_by_default_or_on_request() {
+        // RFC 9111 §3, RFC 9110 §15.1.
+        for status in [200, 203, 204, 300, 301, 308] {
+            check("", status, "", Ok(86_400));
+        }
+        for status in [404, 405, 410, 414, 501] {
+            check("", status, "", Ok(10));
+        }
+        for status in [201, 302, 307, 400, 403, 500, 503, 299] {
+            check("", status, "", Err(Unstorable::Status));
+            check("", status, "etag:\"a\"|cache-control:no-cache", Err(Unstorable::Status));
+            check("", status, "cache-control:max-age=60", Ok(60));
+            check("", status, &format!("date:{NOON}|expires:{LATER}"), Ok(10));
+        }
+        check("", 302, "cache-control:public", Ok(86_400));
+    }
+
+    #[test]
+    fn an_answer_bound_to_its_request_is_never_kept() {
+        // RFC 9111 §3: 206 and 304 need support for them; 412 and 416 depend on unkeyed fields.
+        check("", 206, "cache-control:max-age=60", Err(Unstorable::Partial));
+        for status in [100, 103, 304, 412, 416] {
+            check("", status, "cache-control:max-age=60, public", Err(Unstorable::Status));
+        }
+    }
+
+    #[test]
+    fn no_store_wins_whoever_says_it() {
+        // RFC 9111 §5.2.1.5 and §5.2.2.5.
+        check("", 200, "cache-control:no-store, max-age=60, public", Err(Unstorable::NoStore));
+        check("cache-control:no-store", 200, "cache-control:max-age=9", Err(Unstorable::NoStore));
+        check("", 200, r#"cache-control:x="|cache-control:no-store"#, Err(Unstorable::NoStore));
+    }
+
+    #[test]
+    fn must_understand_replaces_no_store_where_the_status_is_known() {
+        // RFC 9111 §5.2.2.3.
+        let both = "cache-control:no-store, must-understand, max-age=60";
+        check("", 200, both, Ok(60));
+        check("", 299, both, Err(Unstorable::Status));
+        check("", 299, "cache-control:must-understand, max-age=60", Err(Unstorable::Status));
+        check("cache-control:no-store", 200, both, Err(Unstorable::NoStore));
+    }
+
+    #[test]
+    fn private_is_never_kept() {
+        // RFC 9111 §5.2.2.7.
+        for value in ["private", "private, max-age=60", "public, s-maxage=60, private=\"x\""] {
+            check("", 200, &format!("cache-control:{value}"), Err(Unstorable::Private));
+        }
+    }
+
+    #[test]
+    fn an_authorized_answer_is_kept_only_when_it_says_so() {
+        // RFC 9111 §3.5.
+        let authorized = "authorization:Basic eDp5";
+        for (value, expect) in [
+            ("max-age=60", Err(Unstorable::Authorization)),
+            ("max-age=60, proxy-revalidate", Err(Unstorable::Authorization)),
+            ("max-age=60, public", Ok(60)),
+            ("max-age=60, must-revalidate", Ok(60)),
+            ("max-age=60, s-maxage=30", Ok(30)),
+        ] {
+            check(authorized, 200, &format!("cache-control:{value}"), expect);
+        }
+        check(authorized, 200, "", Err(Unstorable::Authorization));
+    }
+
+    #[test]
+    fn a_response_that_varies_by_anything_is_not_kept() {
+        // RFC 9111 §4.1.
+        check("", 200, "vary:accept, *", Err(Unstorable::VaryAny));
+        check("", 200, "vary:accept-encoding", Ok(86_400));
+        let wide: Vec<String> = (0..=VARY_FIELDS_MAX).map(|at| format!("x-{at}")).collect();
+        check("", 200, &format!("vary:{}", wide[1..].join(",")), Ok(86_400));
+        check("", 200, &format!("vary:{}", wide.join(",")), Err(Unstorable::VaryTooMany));
+    }
+
+    #[test]
+    fn a_cookie_is_shared_only_when_the_origin_asked_for_reuse() {
+        // RFC 9111 §7.3 leaves it to explicit directives.
+        let cookie = "set-cookie:a=b|etag:\"a\"|cache-control:";
+        check("", 200, &format!("{cookie}max-age=60"), Ok(60));
+        check("", 200, &format!("{cookie}s-maxage=60"), Ok(60));
+        for value in ["", "public", "max-age=0", "max-age=60, no-cache"] {
+            check("", 200, &format!("{cookie}{value}"), Err(Unstorable::SetCookie));
+        }
+    }
+
+    #[test]
+    fn what_could_never_be_served_is_not_kept() {
+        check("", 200, "cache-control:max-age=0", Err(Unstorable::NeverFresh));
+        check("", 200, "cache-control:no-cache", Err(Unstorable::NeverFresh));
+        check("", 200, "expires:0", Err(Unstorable::NeverFresh));
+        check("", 200, "etag:unquoted|expires:0", Err(Unstorable::NeverFresh));
+        check("", 200, "etag:\"a\"|cache-control:max-age=0", Ok(0));
+        check("", 200, "etag:\"a\"|cache-control:no-cache", Ok(86_400));
+        check("", 200, "cache-control:max-age=0, stale-while-revalidate=5", Ok(0));
+    }
+
+    #[test]
+    fn a_policy_with_maximum_zero_keeps_nothing() {
+        let policy = CachePolicy { min_ttl_seconds: 0, default_ttl_seconds: 0, max_ttl_seconds: 0 };
+        let found = under(policy, "etag:\"a\"|cache-control:max-age=60");
+        assert_eq!(found, Err(Unstorable::Disabled));
+    }
+
+    #[test]
+    fn a_prohibition_of_stale_answers_closes_the_windows() {
+        // RFC 9111 §4.2.4 and §5.2.3.
+        let windows = "stale-while-revalidate=5, stale-if-error=50, max-age=10";
+        for (also, expect, must_revalidate) in [
+            ("", (Some(secs(5)), Some(secs(50))), false),
+            (", s-maxage=9", (Some(secs(5)), Some(secs(50))), true),
+            (", must-revalidate", (None, None), true),
+            (", proxy-revalidate", (None, None), true),
+            (", no-cache", (None, None), false),
+        ] {
+            let response = format!("etag:\"a\"|cache-control:{windows}{also}");
+            let terms = verdict("", 200, &response).unwrap();
+            assert_eq!((terms.stale_while_revalidate, terms.stale_if_error), expect, "{also}");
+            assert_eq!(terms.must_revalidate, must_revalidate, "{also}");
+            assert_eq!(terms.no_cache, also == ", no-cache");
+        }
+    }
+
+    #[test]
+    fn a_stale_window_does_not_outlive_the_maximum() {
+        let policy = CachePolicy { max_ttl_seconds: 100, ..CachePolicy::default() };
+        let response = "cache-control:max-age=90, stale-if-error=99, stale-while-revalidate=5";
+        let terms = under(policy, response).unwrap();
+        assert_eq!(terms.stale_if_error, Some(secs(10)));
+        assert_eq!(terms.stale_while_revalidate, Some(secs(5)));
+    }
+
+    #[test]
+    fn the_policys_minimum_never_overrides_no_cache() {
+        let policy = CachePolicy { min_ttl_seconds: 100, ..CachePolicy::default() };
+        assert!(under(policy, "etag:\"a\"|cache-control:no-cache").unwrap().no_cache);
+    }
+
+    #[test]
+    fn ttl_counts_down_through_zero() {
+        let terms = verdict("", 200, "cache-control:max-age=60").unwrap();
+        for (age, ttl) in [(0, 60), (59, 1), (60, 0), (75, -15)] {
+            assert_eq!(terms.ttl_at(secs(age)), ttl);
+            assert_eq!(terms.is_fresh_at(secs(age)), ttl > 0);
+        }
+        assert!(terms.ttl_at(Duration::MAX) < 0);
+    }
+}

@@ -1,0 +1,201 @@
+use model::{Path, Scope, Tiers};
+
+use super::*;
+
+fn at(index: u64) -> LogPosition {
+    LogPosition::new(0, index)
+}
+
+fn member(name: &str, instance: u64) -> Member {
+    Member {
+        name: name.parse().unwrap(),
+        instance: Instance(instance),
+        region: "eu".parse().unwrap(),
+        tiers: Tiers::ALL,
+        capacity: 100,
+        address: "127.0.0.1:7000".parse().unwrap(),
+    }
+}
+
+fn distribution(name: &str, aliases: &[&str]) -> Distribution {
+    Distribution {
+        name: name.parse().unwrap(),
+        aliases: aliases.iter().map(|alias| Host::parse(alias).unwrap()).collect(),
+        origins: vec![model::Origin {
+            id: "web".into(),
+            domain_name: "127.0.0.1".into(),
+            http_port: 80,
+            connection_timeout_seconds: 10,
+            response_timeout_seconds: 30,
+            keepalive_timeout_seconds: 5,
+            connections_max: 16,
+        }],
+        default_cache_behavior: model::distribution::CacheBehavior {
+            target_origin_id: "web".into(),
+            cache_policy: model::CachePolicy::default(),
+        },
+    }
+}
+
+/// A formed mesh that hands out positions and ids as a log would.
+struct Log {
+    state: State,
+    next: u64,
+}
+
+impl Log {
+    fn formed() -> Log {
+        let mut log = Log { state: State::default(), next: 1 };
+        let founder = member("a", 1);
+        log.say(Command::Form { mesh: "test".into(), founder }).unwrap();
+        log
+    }
+
+    fn say(&mut self, command: Command) -> Result<(), Refusal> {
+        let position = at(self.next);
+        let id = CommandId(self.next.into());
+        self.next += 1;
+        self.state.apply(position, &Envelope { id, command }).verdict
+    }
+}
+
+fn purge(scope: &str) -> Command {
+    let distribution = "shop".parse().unwrap();
+    Command::Invalidate(Invalidation { distribution, scopes: vec![Scope::parse(scope).unwrap()] })
+}
+
+fn attributes(path: &str) -> Attributes {
+    Attributes {
+        distribution: "shop".parse().unwrap(),
+        host: Host::parse("shop.example").unwrap(),
+        path: Path::parse(path).unwrap(),
+    }
+}
+
+#[test]
+fn nothing_happens_before_the_mesh_is_formed_and_it_is_formed_once() {
+    let mut log = Log { state: State::default(), next: 1 };
+    assert_eq!(log.say(purge("/a")), Err(Refusal::NotFormed));
+    let form = Command::Form { mesh: "test".into(), founder: member("a", 1) };
+    assert_eq!(log.say(form.clone()), Ok(()));
+    assert_eq!(log.say(form), Err(Refusal::AlreadyFormed));
+    assert_eq!(log.state.mesh(), Some("test"));
+}
+
+#[test]
+fn a_command_sent_twice_is_applied_once_and_hears_the_same() {
+    let mut log = Log::formed();
+    log.say(Command::PutDistribution(distribution("shop", &["shop.example"]))).unwrap();
+    let entry = Envelope { id: CommandId(99), command: purge("/a") };
+    let first = log.state.apply(at(10), &entry);
+    let again = log.state.apply(at(12), &entry);
+    assert_eq!((again, log.state.applied()), (first, at(12)));
+    assert!(!log.state.is_old(&attributes("/a"), at(10)));
+}
+
+#[test]
+fn an_entry_applied_before_changes_nothing() {
+    let mut log = Log::formed();
+    let before = log.state.clone();
+    let late = Envelope {
+        id: CommandId(7),
+        command: Command::Leave { name: "a".parse().unwrap(), instance: Instance(1) },
+    };
+    log.state.apply(at(1), &late);
+    assert_eq!(log.state, before);
+}
+
+#[test]
+fn a_name_passes_to_another_instance_only_by_naming_the_old_one() {
+    let mut log = Log::formed();
+    let join = |instance, replaces| Command::Join { member: member("a", instance), replaces };
+    let taken = Refusal::NameTaken { name: "a".parse().unwrap(), holder: Instance(1) };
+    assert_eq!(log.say(join(2, None)), Err(taken.clone()));
+    assert_eq!(log.say(join(2, Some(Instance(9)))), Err(taken));
+    assert_eq!(log.say(join(2, Some(Instance(1)))), Ok(()));
+    let stale = Command::Leave { name: "a".parse().unwrap(), instance: Instance(1) };
+    assert!(log.say(stale).is_err());
+}
+
+#[test]
+fn joining_again_unchanged_does_not_move_the_rings() {
+    let mut log = Log::formed();
+    let version = log.state.roster_version();
+    log.say(Command::Join { member: member("a", 1), replaces: None }).unwrap();
+    assert_eq!(log.state.roster_version(), version);
+    log.say(Command::Join { member: member("b", 2), replaces: None }).unwrap();
+    assert!(log.state.roster_version() > version);
+}
+
+#[test]
+fn the_most_specific_alias_answers() {
+    let mut log = Log::formed();
+    for (name, alias) in
+        [("exact", "a.b.example"), ("near", "*.b.example"), ("far", "*.example"), ("rest", "*")]
+    {
+        log.say(Command::PutDistribution(distribution(name, &[alias]))).unwrap();
+    }
+    for (host, expect) in [
+        ("a.b.example", "exact"),
+        ("c.b.example", "near"),
+        ("b.example", "far"),
+        ("x.y.example", "far"),
+        ("example", "rest"),
+        ("127.0.0.1", "rest"),
+    ] {
+        let found = log.state.distribution_for(&Host::parse(host).unwrap());
+        assert_eq!(found.unwrap().name.as_str(), expect, "{host}");
+    }
+}
+
+#[test]
+fn an_alias_belongs_to_one_distribution_and_is_freed_with_it() {
+    let mut log = Log::formed();
+    let put = |name, aliases: &[&str]| Command::PutDistribution(distribution(name, aliases));
+    log.say(put("one", &["x"])).unwrap();
+    assert!(matches!(log.say(put("two", &["x"])), Err(Refusal::AliasTaken { .. })));
+    log.say(put("one", &["y"])).unwrap();
+    log.say(put("two", &["x"])).unwrap();
+    log.say(Command::DeleteDistribution("two".parse().unwrap())).unwrap();
+    log.say(put("one", &["x", "y"])).unwrap();
+}
+
+#[test]
+fn a_distribution_made_anew_never_finds_its_old_copies() {
+    let mut log = Log::formed();
+    let put = Command::PutDistribution(distribution("shop", &["shop.example"]));
+    log.say(put.clone()).unwrap();
+    let fetched = log.state.applied();
+    assert!(!log.state.is_old(&attributes("/a"), fetched));
+    log.say(Command::DeleteDistribution("shop".parse().unwrap())).unwrap();
+    log.say(put.clone()).unwrap();
+    assert!(log.state.is_old(&attributes("/a"), fetched));
+    let fetched = log.state.applied();
+    log.say(put).unwrap();
+    assert!(!log.state.is_old(&attributes("/a"), fetched), "replacing a config keeps its copies");
+}
+
+#[test]
+fn a_purge_is_checked_before_it_counts() {
+    let mut log = Log::formed();
+    assert!(matches!(log.say(purge("/a")), Err(Refusal::NoSuchDistribution(_))));
+    log.say(Command::PutDistribution(distribution("shop", &["shop.example"]))).unwrap();
+    let many = |count| {
+        let scopes = vec![Scope::All; count];
+        Command::Invalidate(Invalidation { distribution: "shop".parse().unwrap(), scopes })
+    };
+    assert!(matches!(log.say(many(0)), Err(Refusal::Scopes { .. })));
+    assert!(matches!(log.say(many(SCOPES_MAX + 1)), Err(Refusal::Scopes { .. })));
+    assert_eq!(log.say(many(SCOPES_MAX)), Ok(()));
+}
+
+#[test]
+fn remembered_outcomes_are_bounded() {
+    let mut log = Log::formed();
+    for _ in 0..OUTCOMES_MAX + 5 {
+        let _ = log.say(purge("/a"));
+    }
+    assert_eq!(log.state.outcomes.len(), OUTCOMES_MAX);
+    assert!(log.state.outcome(&CommandId(1)).is_none());
+    assert!(log.state.outcome(&CommandId((log.next - 1).into())).is_some());
+}

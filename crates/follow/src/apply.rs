@@ -1,0 +1,325 @@
+//! Apply: this node's replica of the state, fed in log order by whoever is first: the Raft group, or the parent in the tree.
+//!
+//! Readers load one pointer. There is one writer at a time, positions only rise, and a gap is refused. The last entries are kept
+//! in memory for children that follow; one who is further behind gets a snapshot. An entry that this build cannot read stops the
+//! replica for good (rule R18): it would rather know nothing new than skip something.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+use bytes::Bytes;
+use control::{Envelope, Outcome, Refusal, State};
+use model::LogPosition;
+use model::limits::{COMMAND_BYTES_MAX, SNAPSHOT_BYTES_MAX};
+use wire::codec::{self, Malformed};
+
+use crate::signal::Signal;
+
+/// Entries kept in memory for children.
+const TAIL_ENTRIES_MAX: usize = 16_384;
+/// Bytes of entries kept in memory for children.
+const TAIL_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of entries handed to a child at once.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Why entries were not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Something before them is missing.
+    #[error("entries start at {first}, but only {applied} is applied")]
+    Gap {
+        /// The first position offered.
+        first: LogPosition,
+        /// The last one applied.
+        applied: LogPosition,
+    },
+    /// An entry or snapshot that this build cannot read.
+    #[error("the log has an entry that this version of shoal cannot read: upgrade this node")]
+    Unreadable(#[source] Malformed),
+    /// It stopped at an earlier unreadable entry.
+    #[error("this node stopped applying the log at an entry that it cannot read: upgrade it")]
+    Halted,
+}
+
+#[derive(Debug, Default)]
+struct Tail {
+    /// The position before the first entry kept.
+    before: LogPosition,
+    entries: VecDeque<Bytes>,
+    bytes: usize,
+}
+
+/// What a child that has applied a position needs next.
+#[derive(Debug)]
+pub enum Needs {
+    /// Nothing.
+    Nothing,
+    /// The entries from `first` on.
+    Entries {
+        /// The position of the first.
+        first: LogPosition,
+        /// One per position.
+        commands: Vec<Bytes>,
+    },
+    /// A snapshot: the entries are no longer at hand.
+    Snapshot,
+}
+
+/// This node's replica.
+#[derive(Debug, Default)]
+pub struct Replica {
+    state: ArcSwap<State>,
+    tail: Mutex<Tail>,
+    halted: AtomicBool,
+    changed: Signal,
+}
+
+fn after(position: LogPosition) -> LogPosition {
+    LogPosition::new(position.epoch(), position.index() + 1)
+}
+
+impl Replica {
+    /// The present state.
+    pub fn state(&self) -> Guard<Arc<State>> {
+        self.state.load()
+    }
+
+    /// The position of the last entry applied.
+    pub fn applied(&self) -> LogPosition {
+        self.state.load().applied()
+    }
+
+    /// Notified after every change of the state.
+    pub fn changed(&self) -> &Signal {
+        &self.changed
+    }
+
+    /// Whether it stopped at an unreadable entry.
+    pub fn is_halted(&self) -> bool {
+        self.halted.load(Ordering::Acquire)
+    }
+
+    /// Waits until `position` is applied.
+    pub async fn reach(&self, position: LogPosition) {
+        self.changed.until(|| (self.applied() >= position).then_some(())).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Applies consecutive entries, the first of them at `first`; those already applied are skipped. Empty ones hold no command.
+    /// One encoded outcome comes back for each.
+    pub fn apply(&self, first: LogPosition, commands: &[Bytes]) -> Result<Vec<Bytes>, ApplyError> {
+        let mut tail = self.lock();
+        if self.is_halted() {
+            return Err(ApplyError::Halted);
+        }
+        let mut state = State::clone(&self.state.load());
+        let applied = state.applied();
+        if first.epoch() == applied.epoch() && first > after(applied) {
+            return Err(ApplyError::Gap { first, applied });
+        }
+        let mut outcomes = Vec::with_capacity(commands.len());
+        for (offset, command) in (0..).zip(commands) {
+            let position = LogPosition::new(first.epoch(), first.index() + offset);
+            match apply_one(&mut state, position, command) {
+                Ok(outcome) => outcomes.push(codec::encode(&outcome)),
+                Err(malformed) => {
+                    self.halted.store(true, Ordering::Release);
+                    self.publish(state);
+                    return Err(ApplyError::Unreadable(malformed));
+                }
+            }
+            if position > applied {
+                tail.push(position, command.clone());
+            }
+        }
+        self.publish(state);
+        drop(tail);
+        Ok(outcomes)
+    }
+
+    fn publish(&self, state: State) {
+        self.state.store(Arc::new(state));
+        self.changed.notify();
+    }
+
+    /// Replaces the whole state by a snapshot, in one step (rule R15). An older one changes nothing.
+    pub fn install(&self, snapshot: &[u8]) -> Result<(), ApplyError> {
+        let state: State =
+            codec::decode(snapshot, SNAPSHOT_BYTES_MAX).map_err(ApplyError::Unreadable)?;
+        let mut tail = self.lock();
+        if state.applied() > self.applied() {
+            *tail = Tail { before: state.applied(), ..Tail::default() };
+            self.publish(state);
+        }
+        drop(tail);
+        Ok(())
+    }
+
+    /// The whole state, and the position that it reflects.
+    pub fn snapshot(&self) -> (LogPosition, Bytes) {
+        let state = self.state.load_full();
+        (state.applied(), codec::encode(&*state))
+    }
+
+    /// What a child that has applied `position` needs next.
+    pub fn needs(&self, position: LogPosition) -> Needs {
+        let applied = self.applied();
+        if position >= applied {
+            return Needs::Nothing;
+        }
+        self.lock().after(position).unwrap_or(Needs::Snapshot)
+    }
+}
+
+fn apply_one(
+    state: &mut State,
+    position: LogPosition,
+    command: &Bytes,
+) -> Result<Outcome, Malformed> {
+    if command.is_empty() {
+        state.skip(position);
+        return Ok(Outcome { position, verdict: Ok(()) });
+    }
+    let entry: Envelope = codec::decode(command, COMMAND_BYTES_MAX)?;
+    Ok(state.apply(position, &entry))
+}
+
+/// Reads what applying a command said.
+pub fn read_outcome(outcome: &[u8]) -> Result<Result<LogPosition, Refusal>, Malformed> {
+    let outcome: Outcome = codec::decode(outcome, COMMAND_BYTES_MAX)?;
+    Ok(outcome.verdict.map(|()| outcome.position))
+}
+
+impl Tail {
+    fn push(&mut self, position: LogPosition, command: Bytes) {
+        let last = LogPosition::new(
+            self.before.epoch(),
+            self.before.index() + self.entries.len() as u64,
+        );
+        if after(last) != position {
+            let before = LogPosition::new(position.epoch(), position.index().saturating_sub(1));
+            *self = Tail { before, ..Tail::default() };
+        }
+        self.bytes += command.len();
+        self.entries.push_back(command);
+        while self.entries.len() > TAIL_ENTRIES_MAX || self.bytes > TAIL_BYTES_MAX {
+            let Some(oldest) = self.entries.pop_front() else { break };
+            self.bytes -= oldest.len();
+            self.before = after(self.before);
+        }
+    }
+
+    fn after(&self, position: LogPosition) -> Option<Needs> {
+        if position.epoch() != self.before.epoch() || position < self.before {
+            return None;
+        }
+        let skip = usize::try_from(position.index() - self.before.index()).ok()?;
+        let mut room = BATCH_BYTES;
+        let fits = |command: &&Bytes| {
+            let first = room == BATCH_BYTES;
+            let fits = first || command.len() <= room;
+            room = room.saturating_sub(command.len().max(16));
+            fits
+        };
+        let commands: Vec<Bytes> =
+            self.entries.iter().skip(skip).take_while(fits).cloned().collect();
+        Some(match commands.is_empty() {
+            true => Needs::Nothing,
+            false => Needs::Entries { first: after(position), commands },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use control::{Command, CommandId};
+    use futures_util::FutureExt;
+    use model::{Instance, Member, Tiers};
+
+    use super::*;
+
+    fn at(index: u64) -> LogPosition {
+        LogPosition::new(0, index)
+    }
+
+    fn member() -> Member {
+        Member {
+            name: "a".parse().unwrap(),
+            instance: Instance(1),
+            region: "eu".parse().unwrap(),
+            tiers: Tiers::ALL,
+            capacity: 100,
+            address: "127.0.0.1:1".parse().unwrap(),
+        }
+    }
+
+    fn form(id: u128) -> Bytes {
+        let command = Command::Form { mesh: "m".into(), founder: member() };
+        codec::encode(&Envelope { id: CommandId(id), command })
+    }
+
+    #[test]
+    fn entries_may_come_twice_and_from_two_sides_but_never_with_a_gap() {
+        let replica = Replica::default();
+        replica.apply(at(1), &[Bytes::new(), form(1)]).unwrap();
+        replica.apply(at(1), &[Bytes::new(), form(1), Bytes::new()]).unwrap();
+        assert_eq!(replica.applied(), at(3));
+        assert!(matches!(replica.apply(at(5), &[Bytes::new()]), Err(ApplyError::Gap { .. })));
+        assert_eq!(replica.state().mesh(), Some("m"));
+    }
+
+    #[test]
+    fn a_child_gets_entries_while_they_are_at_hand_and_a_snapshot_after_that() {
+        let replica = Replica::default();
+        replica.apply(at(1), &[Bytes::new(), form(1)]).unwrap();
+        let Needs::Entries { first, commands } = replica.needs(at(1)) else { panic!("entries") };
+        assert_eq!((first, commands), (at(2), vec![form(1)]));
+        assert!(matches!(replica.needs(at(2)), Needs::Nothing));
+        for index in 3..=TAIL_ENTRIES_MAX as u64 + 5 {
+            replica.apply(at(index), &[Bytes::new()]).unwrap();
+        }
+        assert!(matches!(replica.needs(at(1)), Needs::Snapshot));
+
+        let child = Replica::default();
+        let (position, snapshot) = replica.snapshot();
+        child.install(&snapshot).unwrap();
+        assert_eq!((child.applied(), &**child.state()), (position, &**replica.state()));
+        assert!(matches!(child.needs(at(1)), Needs::Snapshot));
+    }
+
+    #[test]
+    fn an_older_snapshot_never_turns_the_state_back() {
+        let replica = Replica::default();
+        replica.apply(at(1), &[form(1)]).unwrap();
+        let (_, old) = replica.snapshot();
+        replica.apply(at(2), &[Bytes::new()]).unwrap();
+        replica.install(&old).unwrap();
+        assert_eq!(replica.applied(), at(2));
+    }
+
+    #[test]
+    fn an_entry_it_cannot_read_stops_it_for_good() {
+        let replica = Replica::default();
+        let unknown = Bytes::from_static(&[1, 0xff]);
+        let error = replica.apply(at(1), &[Bytes::new(), unknown]);
+        assert!(matches!(error, Err(ApplyError::Unreadable(_))));
+        assert_eq!(replica.applied(), at(1));
+        assert!(matches!(replica.apply(at(2), &[form(1)]), Err(ApplyError::Halted)));
+    }
+
+    #[test]
+    fn who_waits_for_a_position_is_woken_by_it() {
+        let replica = Replica::default();
+        let mut wait = Box::pin(replica.reach(at(2)));
+        assert!((&mut wait).now_or_never().is_none());
+        replica.apply(at(1), &[Bytes::new()]).unwrap();
+        assert!((&mut wait).now_or_never().is_none());
+        replica.apply(at(2), &[Bytes::new()]).unwrap();
+        assert!((&mut wait).now_or_never().is_some());
+    }
+}

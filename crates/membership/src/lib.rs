@@ -1,0 +1,1 @@
+//! Who is alive: chitchat behind a port.

@@ -1,0 +1,28 @@
+//! The nouns every floor speaks: plain data, parsed once into types that cannot be wrong.
+//!
+//! Nothing here decides, waits or touches the outside world. Reading order is the order of the `mod` lines.
+
+pub mod limits;
+pub mod name;
+pub mod node;
+pub mod url;
+pub mod origin;
+pub mod policy;
+pub mod distribution;
+pub mod position;
+pub mod invalidation;
+pub mod key;
+pub mod moment;
+pub mod object;
+
+pub use distribution::Distribution;
+pub use invalidation::{Invalidation, Level, Scope};
+pub use key::CacheKey;
+pub use moment::Moment;
+pub use name::{DistributionName, Invalid, NodeName, Region};
+pub use node::{Instance, Member, Tier, Tiers};
+pub use object::{Attributes, Object};
+pub use origin::Origin;
+pub use policy::CachePolicy;
+pub use position::LogPosition;
+pub use url::{Host, Path};

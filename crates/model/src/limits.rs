@@ -1,0 +1,106 @@
+//! Every limit of the house, with its unit and its reason. A queue, buffer or loop over foreign input names one of these.
+
+use std::time::Duration;
+
+/// Bytes of a node, region or distribution name: one DNS label (RFC 1035 §2.3.4), so that a name can be a host name.
+pub const NAME_BYTES_MAX: usize = 63;
+/// Bytes of a request target or purge path. nginx, Varnish and CloudFront all accept 8 KiB.
+pub const URL_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of all header fields of one message, names and values, as CloudFront counts them.
+pub const HEADER_BYTES_MAX: usize = 32 * 1024;
+/// Header fields in one message.
+pub const HEADER_FIELDS_MAX: usize = 128;
+
+/// Distributions in one mesh: each costs every node a few KiB.
+pub const DISTRIBUTIONS_MAX: usize = 10_000;
+/// Alternate domain names of one distribution (CloudFront's quota).
+pub const ALIASES_MAX: usize = 100;
+/// Origins of one distribution (CloudFront's quota).
+pub const ORIGINS_MAX: usize = 100;
+/// Nodes in one roster: chitchat's digest stops fitting a message near 1,200.
+pub const MEMBERS_MAX: usize = 800;
+/// Scopes in one invalidation: one log entry stays below 1 MiB with ordinary paths.
+pub const SCOPES_MAX: usize = 3_000;
+/// Entries of one distribution's invalidation map before its floor is raised and the map starts again.
+pub const EPOCHS_MAX: usize = 1_000_000;
+/// Outcomes remembered by the log, so that a command sent twice is applied once.
+pub const OUTCOMES_MAX: usize = 16_384;
+
+/// Bytes of one encoded command: [`SCOPES_MAX`] long paths, and room.
+pub const COMMAND_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of one encoded snapshot of the replicated state.
+pub const SNAPSHOT_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Bytes of one frame between peers; snapshots and bodies travel in several.
+pub const FRAME_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of one gossip message: chitchat's own ceiling is 65,507, plus the envelope.
+pub const GOSSIP_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of one body chunk on its way between tasks or peers.
+pub const CHUNK_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of the largest object kept in memory; larger ones stream through.
+pub const OBJECT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes that a streaming fill holds back for its slowest reader once it has stopped retaining the body.
+pub const FILL_WINDOW_BYTES: u64 = 1024 * 1024;
+/// Readers of one fill: beyond it a request fetches for itself.
+pub const FILL_READERS_MAX: usize = 65_536;
+/// Variants (RFC 9111 §4.1) are separate objects; this bounds the field names one `Vary` may list.
+pub const VARY_FIELDS_MAX: usize = 32;
+
+/// Owners remembered for each ring position: the owner and its successors.
+pub const OWNERS_MAX: usize = 4;
+/// Attempts at one tier before the walk goes up.
+pub const TIER_ATTEMPTS_MAX: usize = 2;
+/// Times a request starts over because what it waited for was purged meanwhile.
+pub const RESTARTS_MAX: usize = 8;
+
+/// How long a peer may take to the first byte of an answer before the next successor is asked, beyond the origin's own time.
+pub const PEER_FIRST_BYTE: Duration = Duration::from_secs(35);
+/// How long a node that is behind its asker waits to catch up before it says so.
+pub const CATCH_UP: Duration = Duration::from_millis(500);
+/// How long a resource found uncacheable is fetched without queueing (hit-for-miss).
+pub const HIT_FOR_MISS: Duration = Duration::from_secs(10);
+/// How long a command may take from any node to the log before the caller hears "unknown".
+pub const SUBMIT: Duration = Duration::from_secs(10);
+/// A wall clock further from a peer's than this is called out: certificates and `Date` arithmetic depend on it.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
+/// Share of keys that one member may ask for, where 100 is ordinary: ten ordinary nodes' worth.
+/// A ring's size is its members' shares added up, so this bounds what a roster can cost every node.
+pub const CAPACITY_MAX: u32 = 1_000;
+
+/// Bytes of a hello or its answer, behind the prefix: names are short.
+pub const HELLO_BYTES_MAX: usize = 1024;
+/// Bytes of a refusal's text between peers.
+pub const REASON_BYTES_MAX: usize = 1024;
+/// Bytes of the URI in a certificate that says whose it is: three names, the tiers, and room.
+pub const IDENTITY_BYTES_MAX: usize = 512;
+/// Streams that a peer may have open at once on one connection.
+pub const STREAMS_MAX: usize = 1024;
+/// Streams in one direction that a peer may have open at once: one gossip message each.
+pub const CASTS_MAX: usize = 64;
+/// Gossip messages that wait for one peer; beyond it they are dropped, gossip repeats itself.
+pub const CASTS_QUEUED_MAX: usize = 64;
+/// Connections that peers hold to us: two from every member, and as many that are still arriving.
+pub const GUESTS_MAX: usize = 4096;
+/// Addresses, times two lanes, that we dial: two for every member, and room for those who moved.
+pub const LINKS_MAX: usize = 4096;
+/// Names that a reader of connection failures may be behind.
+pub const FAILURES_QUEUED_MAX: usize = 1024;
+/// Bytes in flight on one stream: 4 Gbit/s at 8 ms, 160 Mbit/s at 200 ms.
+pub const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// Bytes in flight on one connection, in each direction.
+pub const LINK_WINDOW_BYTES: u32 = 64 * 1024 * 1024;
+/// How long a peer may take to shake hands and say hello.
+pub const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How often an idle connection shows that it lives.
+pub const KEEP_ALIVE: Duration = Duration::from_millis(500);
+/// How long a connection may be silent; with [`KEEP_ALIVE`] a dead peer is noticed within 2 s.
+pub const SILENCE: Duration = Duration::from_millis(1500);
+/// How long a peer that could not be reached is not tried again; doubled each time.
+pub const REDIAL_FIRST: Duration = Duration::from_millis(250);
+/// The longest time that a peer is not tried again.
+pub const REDIAL_MAX: Duration = Duration::from_secs(1);
+/// How long a node that stops waits for its farewells to be sent.
+pub const FAREWELL: Duration = Duration::from_secs(1);
+/// Objects of [`OBJECT_BYTES_MAX`] that a shard of the memory store has room for, where the budget
+/// allows: keeping one of them then costs a shard at most a quarter of what it holds.
+pub const OBJECTS_PER_SHARD_MIN: u64 = 4;

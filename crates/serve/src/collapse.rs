@@ -1,0 +1,146 @@
+//! Request collapsing: per key, variant and tier at most one fetch that new requests may join.
+//!
+//! A request joins only a fetch whose content passes the purge gate now (rule R4). The tier is part of the place: a node may be
+//! asked for one key as edge and as shield at once, and the second must not wait for the first. What proved uncacheable is marked
+//! for a while (hit-for-miss), so that its requests do not queue behind one another.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use model::limits::HIT_FOR_MISS;
+use model::{CacheKey, Moment, Tier};
+
+use crate::fill::{Fill, Reader, Writer};
+use crate::lookup::{self, Found};
+use crate::want::Want;
+use crate::world::World;
+
+const SHARDS: usize = 16;
+const MARKS_MAX: usize = 4_096;
+
+type Place = (CacheKey, Tier);
+
+#[derive(Default)]
+struct Shard {
+    running: HashMap<Place, Arc<Fill>>,
+    uncacheable: BTreeMap<Place, Moment>,
+    marked: VecDeque<Place>,
+}
+
+/// The fetches under way on one node.
+pub struct Fills {
+    shards: [Mutex<Shard>; SHARDS],
+    retained_bytes: AtomicU64,
+    retained_bytes_max: u64,
+}
+
+/// What a request that found nothing does next.
+pub(crate) enum Turn {
+    /// Reads what another request is fetching.
+    Follow(Reader),
+    /// Fetches, for itself and for whoever joins.
+    Lead(Lead),
+}
+
+/// The duty to fetch.
+pub(crate) struct Lead {
+    /// Where the response goes.
+    pub(crate) writer: Writer,
+    /// The leader's own reader.
+    pub(crate) reader: Reader,
+    /// Where others find the fill; nowhere if it is known to be uncacheable.
+    pub(crate) place: Option<Place>,
+}
+
+impl Fills {
+    /// Room for `retained_bytes_max` bytes of bodies in flight that may still be kept; beyond it they stream through.
+    pub fn new(retained_bytes_max: u64) -> Fills {
+        let shards = std::array::from_fn(|_| Mutex::default());
+        Fills { shards, retained_bytes: AtomicU64::new(0), retained_bytes_max }
+    }
+
+    fn shard(&self, key: &CacheKey) -> MutexGuard<'_, Shard> {
+        let [.., last] = key.as_bytes();
+        let shard = &self.shards[usize::from(*last) % SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fetches under way.
+    pub fn running(&self) -> usize {
+        let locked = |shard: &Mutex<Shard>| shard.lock().map_or(0, |shard| shard.running.len());
+        self.shards.iter().map(locked).sum()
+    }
+
+    /// Takes room for `bytes` of a body in flight, unless there is none.
+    pub(crate) fn reserve(&self, bytes: u64) -> bool {
+        let before = self.retained_bytes.fetch_add(bytes, Ordering::AcqRel);
+        let fits = before + bytes <= self.retained_bytes_max;
+        if !fits {
+            self.release(bytes);
+        }
+        fits
+    }
+
+    /// Gives room back.
+    pub(crate) fn release(&self, bytes: u64) {
+        self.retained_bytes.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// Makes `fill` findable under another key too, once its variant is known.
+    pub(crate) fn also_at(&self, place: Place, fill: &Arc<Fill>) {
+        self.shard(&place.0).running.insert(place, fill.clone());
+    }
+
+    /// Takes `fill` out of `place`, if it is still the one there.
+    pub(crate) fn leave(&self, place: Place, fill: &Arc<Fill>) {
+        let mut shard = self.shard(&place.0);
+        if shard.running.get(&place).is_some_and(|there| Arc::ptr_eq(there, fill)) {
+            shard.running.remove(&place);
+        }
+    }
+
+    /// Notes that `place` proved uncacheable.
+    pub(crate) fn mark_uncacheable(&self, place: Place, now: Moment) {
+        let mut shard = self.shard(&place.0);
+        if shard.uncacheable.insert(place, now.plus(HIT_FOR_MISS)).is_none() {
+            shard.marked.push_back(place);
+        }
+        if shard.marked.len() > MARKS_MAX
+            && let Some(oldest) = shard.marked.pop_front()
+        {
+            shard.uncacheable.remove(&oldest);
+        }
+    }
+
+    /// Notes that `place` proved cacheable after all.
+    pub(crate) fn unmark(&self, place: Place) {
+        let mut shard = self.shard(&place.0);
+        if let Some(until) = shard.uncacheable.get_mut(&place) {
+            *until = Moment::START;
+        }
+    }
+}
+
+/// Joins the fetch that is under way for what `want` selects, or becomes the one who fetches.
+pub(crate) fn join(world: &World, want: &Want, found: &Found) -> Turn {
+    let place = (found.key, want.tier);
+    let state = world.ledger.state();
+    let now = world.host.now();
+    let mut shard = world.fills.shard(&place.0);
+    if shard.uncacheable.get(&place).is_some_and(|until| now < *until) {
+        let (fill, writer) = Fill::start(state.applied());
+        let reader = fill.join().expect("a fill that has just started has room for its reader");
+        return Turn::Lead(Lead { writer, reader, place: None });
+    }
+    if let Some(fill) = shard.running.get(&place)
+        && lookup::is_current(world, want, fill.as_of())
+        && let Some(reader) = fill.join()
+    {
+        return Turn::Follow(reader);
+    }
+    let (fill, writer) = Fill::start(state.applied());
+    let reader = fill.join().expect("a fill that has just started has room for its reader");
+    shard.running.insert(place, fill);
+    Turn::Lead(Lead { writer, reader, place: Some(place) })
+}

@@ -1,0 +1,351 @@
+//! A fill: one response on its way in, read by everyone who waits for it from its first byte.
+//!
+//! The writer is a task of its own and outlives the viewer who started it. While a body may still be kept, every chunk is
+//! retained and late readers start at the first byte. Once it is known not to be kept (too large, uncacheable), the fill holds a
+//! bounded window: nobody else may join, and the writer waits for the slowest reader. A fill without readers is then given up.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::future::poll_fn;
+use model::limits::{FILL_READERS_MAX, FILL_WINDOW_BYTES};
+use model::object::Head;
+use model::{CacheKey, LogPosition};
+use wire::exchange::Failure;
+
+use crate::account::Source;
+use crate::body::{BodyError, Chunk};
+
+/// What is known once the head of the response is here.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    /// Status, fields, provenance.
+    pub(crate) head: Head,
+    /// Bytes of the body, where known.
+    pub(crate) body_bytes: Option<u64>,
+    /// What the tiers above said (`Cache-Status` members).
+    pub(crate) trail: String,
+    /// Where it came from.
+    pub(crate) source: Source,
+    /// Who else may have it.
+    pub(crate) sharing: Sharing,
+    /// Whether an older copy proved still good, rather than a new response arriving.
+    pub(crate) revalidated: bool,
+}
+
+/// Who may read a fill beside the request that started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Requests that select this variant: it is being kept under that key.
+    Variant(CacheKey),
+    /// Nobody: it is not cacheable, for this reason.
+    Nobody(&'static str),
+}
+
+#[derive(Debug)]
+enum Stage {
+    Waiting,
+    Open(Arc<Opening>),
+    Complete(Arc<Opening>),
+    Broken(Arc<Opening>, BodyError),
+    Failed(Failure),
+}
+
+#[derive(Debug)]
+struct Inner {
+    stage: Stage,
+    chunks: VecDeque<Bytes>,
+    dropped_chunks: usize,
+    dropped_bytes: u64,
+    written_bytes: u64,
+    retains: bool,
+    readers: BTreeMap<u64, Slot>,
+    next_reader: u64,
+    writer: Option<Waker>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    chunk: usize,
+    bytes: u64,
+    waker: Option<Waker>,
+}
+
+impl Inner {
+    fn wake_readers(&mut self) {
+        for slot in self.readers.values_mut() {
+            if let Some(waker) = slot.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    fn wake_writer(&mut self) {
+        if let Some(waker) = self.writer.take() {
+            waker.wake();
+        }
+    }
+
+    fn slowest(&self) -> Option<&Slot> {
+        self.readers.values().min_by_key(|slot| slot.chunk)
+    }
+
+    fn drop_what_everyone_has(&mut self) {
+        let read = self.slowest().map_or(self.dropped_chunks, |slot| slot.chunk);
+        while self.dropped_chunks < read {
+            let Some(chunk) = self.chunks.pop_front() else { break };
+            self.dropped_chunks += 1;
+            self.dropped_bytes += chunk.len() as u64;
+        }
+    }
+}
+
+/// A response on its way in.
+#[derive(Debug)]
+pub(crate) struct Fill {
+    started: LogPosition,
+    inner: Mutex<Inner>,
+}
+
+/// Why a write had no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Abandoned;
+
+impl Fill {
+    /// A fill that starts now, on a node that has applied `started`.
+    pub(crate) fn start(started: LogPosition) -> (Arc<Fill>, Writer) {
+        let inner = Inner {
+            stage: Stage::Waiting,
+            chunks: VecDeque::new(),
+            dropped_chunks: 0,
+            dropped_bytes: 0,
+            written_bytes: 0,
+            retains: true,
+            readers: BTreeMap::new(),
+            next_reader: 0,
+            writer: None,
+        };
+        let fill = Arc::new(Fill { started, inner: Mutex::new(inner) });
+        (fill.clone(), Writer { fill })
+    }
+
+    /// A lock that nobody holds across a wait; what it guards is consistent between any two statements.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The position that its content is known to reflect: that of the response, or of the start while it is awaited.
+    pub(crate) fn as_of(&self) -> LogPosition {
+        match &self.lock().stage {
+            Stage::Waiting | Stage::Failed(_) => self.started,
+            Stage::Open(opening) | Stage::Complete(opening) | Stage::Broken(opening, _) => {
+                opening.head.as_of
+            }
+        }
+    }
+
+    /// A reader from the first byte; none if some bytes are gone, or nobody else may read, or too many do.
+    pub(crate) fn join(self: &Arc<Self>) -> Option<Reader> {
+        let mut inner = self.lock();
+        let open = match &inner.stage {
+            Stage::Waiting => true,
+            Stage::Open(opening) => matches!(opening.sharing, Sharing::Variant(_)),
+            Stage::Complete(_) | Stage::Broken(..) | Stage::Failed(_) => false,
+        };
+        if !open || inner.dropped_chunks > 0 || inner.readers.len() >= FILL_READERS_MAX {
+            return None;
+        }
+        let id = inner.next_reader;
+        inner.next_reader += 1;
+        inner.readers.insert(id, Slot::default());
+        Some(Reader { fill: self.clone(), id })
+    }
+}
+
+/// The writing end. Dropped before [`Writer::complete`], the fill is broken: a body cut short never looks whole.
+pub(crate) struct Writer {
+    fill: Arc<Fill>,
+}
+
+impl Writer {
+    /// The fill being written.
+    pub(crate) fn fill(&self) -> &Arc<Fill> {
+        &self.fill
+    }
+
+    /// The head is here.
+    pub(crate) fn open(&self, opening: Opening) {
+        let mut inner = self.fill.lock();
+        inner.stage = Stage::Open(Arc::new(opening));
+        inner.wake_readers();
+    }
+
+    /// From now on only a window is held back.
+    pub(crate) fn stop_retaining(&self) {
+        let mut inner = self.fill.lock();
+        inner.retains = false;
+        inner.drop_what_everyone_has();
+    }
+
+    /// Appends to the body. Waits for the slowest reader once nothing is retained; fails when nobody is left who wants it.
+    pub(crate) async fn push(&self, chunk: Bytes) -> Result<(), Abandoned> {
+        poll_fn(|context| {
+            let mut inner = self.fill.lock();
+            if inner.retains {
+                return Poll::Ready(Ok(()));
+            }
+            let Some(slowest) = inner.slowest() else { return Poll::Ready(Err(Abandoned)) };
+            if inner.written_bytes - slowest.bytes < FILL_WINDOW_BYTES {
+                return Poll::Ready(Ok(()));
+            }
+            inner.writer = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await?;
+        let mut inner = self.fill.lock();
+        inner.written_bytes += chunk.len() as u64;
+        inner.chunks.push_back(chunk);
+        inner.wake_readers();
+        Ok(())
+    }
+
+    /// Appends a body that is all here, and so is no further burden to retain.
+    pub(crate) fn append_all(&self, body: &[Bytes]) {
+        let mut inner = self.fill.lock();
+        inner.written_bytes += body.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        inner.chunks.extend(body.iter().cloned());
+        inner.wake_readers();
+    }
+
+    /// Everything written so far, if all of it is still retained.
+    pub(crate) fn retained(&self) -> Option<Vec<Bytes>> {
+        let inner = self.fill.lock();
+        (inner.retains && inner.dropped_chunks == 0).then(|| inner.chunks.iter().cloned().collect())
+    }
+
+    /// Bytes written so far.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.fill.lock().written_bytes
+    }
+
+    /// The body is whole.
+    pub(crate) fn complete(self) {
+        let mut inner = self.fill.lock();
+        if let Stage::Open(opening) = &inner.stage {
+            inner.stage = Stage::Complete(opening.clone());
+        }
+        inner.wake_readers();
+    }
+
+    /// There will be no response.
+    pub(crate) fn fail(self, failure: Failure) {
+        let mut inner = self.fill.lock();
+        if let Stage::Waiting = inner.stage {
+            inner.stage = Stage::Failed(failure);
+        }
+        inner.wake_readers();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let mut inner = self.fill.lock();
+        let end = match &inner.stage {
+            Stage::Waiting => Some(Stage::Failed(Failure::Unreachable)),
+            Stage::Open(opening) => {
+                let early = BodyError("the fetch ended early".into());
+                Some(Stage::Broken(opening.clone(), early))
+            }
+            Stage::Complete(_) | Stage::Broken(..) | Stage::Failed(_) => None,
+        };
+        if let Some(end) = end {
+            inner.stage = end;
+            inner.wake_readers();
+        }
+    }
+}
+
+/// A reading end: the head, then the body as a stream.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    fill: Arc<Fill>,
+    id: u64,
+}
+
+impl Reader {
+    /// Waits for the head.
+    pub(crate) async fn opening(&self) -> Result<Arc<Opening>, Failure> {
+        poll_fn(|context| {
+            let mut inner = self.fill.lock();
+            match &inner.stage {
+                Stage::Open(opening) | Stage::Complete(opening) | Stage::Broken(opening, _) => {
+                    Poll::Ready(Ok(opening.clone()))
+                }
+                Stage::Failed(failure) => Poll::Ready(Err(*failure)),
+                Stage::Waiting => {
+                    self.sleep(&mut inner, context);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    fn sleep(&self, inner: &mut Inner, context: &Context<'_>) {
+        if let Some(slot) = inner.readers.get_mut(&self.id) {
+            slot.waker = Some(context.waker().clone());
+        }
+    }
+}
+
+impl Stream for Reader {
+    type Item = Result<Chunk, BodyError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut inner = self.fill.lock();
+        let Some(at) = inner.readers.get(&self.id).map(|slot| slot.chunk) else {
+            return Poll::Ready(None);
+        };
+        if let Some(chunk) = inner.chunks.get(at - inner.dropped_chunks).cloned() {
+            if let Some(slot) = inner.readers.get_mut(&self.id) {
+                slot.chunk += 1;
+                slot.bytes += chunk.len() as u64;
+            }
+            if !inner.retains {
+                inner.drop_what_everyone_has();
+                inner.wake_writer();
+            }
+            return Poll::Ready(Some(Ok(Chunk::Data(chunk))));
+        }
+        match &inner.stage {
+            Stage::Complete(_) | Stage::Failed(_) => Poll::Ready(None),
+            Stage::Broken(_, error) => {
+                let error = error.clone();
+                inner.readers.remove(&self.id);
+                Poll::Ready(Some(Err(error)))
+            }
+            Stage::Waiting | Stage::Open(_) => {
+                self.sleep(&mut inner, context);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut inner = self.fill.lock();
+        inner.readers.remove(&self.id);
+        if !inner.retains {
+            inner.drop_what_everyone_has();
+        }
+        inner.wake_writer();
+    }
+}
+
+#[cfg(test)]
+mod tests;

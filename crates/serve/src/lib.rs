@@ -1,0 +1,113 @@
+//! The life of a request, on one screen. A viewer's begins in [`visit`], a peer's question in [`peer::answer`]; both meet in
+//! `obtain`, which is the whole of a cache node: look it up, else let one request fetch it one tier up and everyone read along.
+//!
+//! Nothing here knows sockets, clocks or files: they are ports in [`world`]. Decisions about HTTP are `caching`'s, about owners
+//! `placement`'s, about purges `control`'s; this crate puts them in order.
+
+pub mod account;
+pub mod body;
+pub mod collapse;
+pub mod lookup;
+pub mod message;
+pub mod peer;
+pub mod world;
+
+mod accept;
+mod fill;
+mod pass;
+mod refresh;
+mod refusal;
+mod respond;
+mod resume;
+mod store;
+mod walk;
+mod want;
+
+use std::sync::Arc;
+
+use caching::{Plan, RequestDirectives, Why};
+use model::Tier;
+use model::limits::RESTARTS_MAX;
+
+pub use account::Account;
+pub use body::{Body, BodyError, BodyStream, Chunk};
+pub use collapse::Fills;
+pub use lookup::Entry;
+pub use message::{Request, Response};
+pub use world::{
+    Host, Interim, Journal, Ledger, Members, Mesh, OriginAnswer, OriginError, OriginRequest,
+    Origins, PeerAnswer, PeerError, Peers, Store, World,
+};
+
+use account::Verdict;
+use collapse::Turn;
+use refusal::Refusal;
+use respond::Obtained;
+use want::{Asker, Want};
+
+/// Answers one viewer. There is always an answer: what goes wrong becomes a status and a sentence.
+pub async fn visit(world: &Arc<World>, request: Request) -> Response {
+    let mut account = Account::open(world.host.now(), Tier::Edge, request.method.clone());
+    let response = match exchange(world, request, &mut account).await {
+        Ok(response) => response,
+        Err(refusal) => respond::refuse(world, &refusal, &mut account),
+    };
+    account.close(world.host.now(), response.status, response.body.bytes());
+    world.journal.record(&account);
+    response
+}
+
+async fn exchange(
+    world: &Arc<World>,
+    request: Request,
+    account: &mut Account,
+) -> Result<Response, Refusal> {
+    let visit = accept::visit(world, request, account)?;
+    if !visit.is_cacheable_method() {
+        return pass::through(world, visit, account).await;
+    }
+    let want = visit.want();
+    let obtained = obtain(world, &want, account).await?;
+    Ok(respond::to_viewer(world, &visit.method, &want, obtained, account))
+}
+
+/// The object that `want` names: from the cache, or as it arrives.
+async fn obtain(
+    world: &Arc<World>,
+    want: &Want,
+    account: &mut Account,
+) -> Result<Obtained, Refusal> {
+    let directives = RequestDirectives::of(&want.headers);
+    for _ in 0..RESTARTS_MAX {
+        let found = lookup::find(world, want);
+        let plan = caching::plan(&directives, found.facts(world.host.now()));
+        let why = match (plan, want.asker) {
+            (Plan::Serve, _) => return Ok(found.serve(account, Verdict::Hit)),
+            (Plan::ServeStale, Asker::Viewer) => {
+                refresh::later(world, want, &found);
+                return Ok(found.serve(account, Verdict::Stale));
+            }
+            (Plan::ServeStale, Asker::Peer) => Why::Stale,
+            (Plan::Refuse, _) => return Err(Refusal::OnlyIfCached),
+            (Plan::Revalidate(why) | Plan::Fetch(why), _) => found.why(why),
+        };
+        account.verdict = Verdict::Forwarded(why);
+        let reading = match collapse::join(world, want, &found) {
+            Turn::Follow(reader) => respond::follow(world, want, reader, account).await,
+            Turn::Lead(lead) => {
+                let reader = refresh::begin(world, want, lead, &found);
+                respond::lead(world, want, reader, account).await
+            }
+        };
+        match reading.or_stale(&found, want, world.host.now()) {
+            respond::Reading::Here(obtained) => return Ok(obtained),
+            respond::Reading::Stale => return Ok(found.serve(account, Verdict::Stale)),
+            respond::Reading::Again => {}
+            respond::Reading::Failed(failure) => return Err(Refusal::Failed(failure)),
+        }
+    }
+    Err(Refusal::Restarted)
+}
+
+#[cfg(test)]
+mod tests;

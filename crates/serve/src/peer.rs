@@ -1,0 +1,68 @@
+//! The peer side: the same story one tier up. A question comes in, an answer and a body go out.
+//!
+//! Rule R2: nobody answers from behind the asker. A node that has applied less waits a moment, and then says so.
+
+use std::sync::Arc;
+
+use http::Method;
+use model::limits::CATCH_UP;
+use wire::exchange::{Answer, Failure, Question};
+
+use crate::account::Account;
+use crate::body::Body;
+use crate::refusal::Refusal;
+use crate::respond;
+use crate::want::{Asker, Want};
+use crate::world::World;
+
+/// Answers a peer's question.
+pub async fn answer(world: &Arc<World>, question: Question) -> (Answer, Body) {
+    if !world.tiers.contains(question.tier) {
+        return (Answer::Failed(Failure::Misdirected), Body::Empty);
+    }
+    if !world.ledger.reach(question.applied, CATCH_UP).await {
+        return (Answer::Behind(world.ledger.state().applied()), Body::Empty);
+    }
+    let Some(want) = want(world, question) else {
+        return (Answer::Failed(Failure::Misdirected), Body::Empty);
+    };
+    let mut account = Account::open(world.host.now(), want.tier, Method::GET);
+    account.note(&want.attributes);
+    let (answer, body) = match crate::obtain(world, &want, &mut account).await {
+        Ok(obtained) => respond::to_peer(world, &want, obtained, &mut account),
+        Err(refusal) => {
+            account.detail = Some(refusal.detail());
+            account.status = refusal.status();
+            (Answer::Failed(failure_of(&refusal)), Body::Empty)
+        }
+    };
+    account.close(world.host.now(), account.status, body.bytes());
+    world.journal.record(&account);
+    (answer, body)
+}
+
+fn want(world: &World, question: Question) -> Option<Want> {
+    let distribution = world.ledger.state().distribution(&question.attributes.distribution)?.clone();
+    Some(Want {
+        tier: question.tier,
+        asker: Asker::Peer,
+        distribution,
+        key: caching::key(&question.attributes),
+        attributes: Arc::new(question.attributes),
+        headers: question.headers,
+        applied: question.applied,
+    })
+}
+
+fn failure_of(refusal: &Refusal) -> Failure {
+    match refusal {
+        Refusal::Failed(failure) => *failure,
+        Refusal::OnlyIfCached => Failure::TimedOut,
+        Refusal::Restarted => Failure::Overloaded,
+        Refusal::Host
+        | Refusal::Target
+        | Refusal::Method
+        | Refusal::NotAnEdge
+        | Refusal::UnknownHost => Failure::Misdirected,
+    }
+}

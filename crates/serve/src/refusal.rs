@@ -1,0 +1,79 @@
+//! Why a request gets an answer that is ours and not the origin's. Such answers are never cached.
+
+use http::StatusCode;
+use wire::exchange::Failure;
+
+/// A request that ends here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// The `Host` is no host.
+    #[error("the Host field is missing or is not a host name")]
+    Host,
+    /// The target is no path.
+    #[error("the request target is not a path of printable ASCII, or is too long")]
+    Target,
+    /// A method that a cache must not pass on.
+    #[error("this method is not served here")]
+    Method,
+    /// This node serves no viewers.
+    #[error("this node is not an edge: viewers are served elsewhere")]
+    NotAnEdge,
+    /// No distribution has the host as an alias.
+    #[error("no distribution answers for this host")]
+    UnknownHost,
+    /// `only-if-cached`, and it is not (RFC 9111 §5.2.1.7).
+    #[error("not in the cache, and the request asked for nothing else")]
+    OnlyIfCached,
+    /// What was fetched was purged, again and again.
+    #[error("the content kept changing while it was fetched")]
+    Restarted,
+    /// The origin failed.
+    #[error("{}", sentence(*.0))]
+    Failed(Failure),
+}
+
+fn sentence(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Unreachable => "the origin cannot be reached, or did not answer in HTTP",
+        Failure::TimedOut => "the origin did not answer in time",
+        Failure::Misdirected => "the distribution names no origin",
+        Failure::Overloaded => "too many requests to the origin at once",
+    }
+}
+
+impl Refusal {
+    /// The status to send.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Refusal::Host | Refusal::Target => StatusCode::BAD_REQUEST,
+            Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::NotAnEdge | Refusal::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Refusal::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
+            Refusal::Restarted => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Failed(failure) => match failure {
+                Failure::Unreachable => StatusCode::BAD_GATEWAY,
+                Failure::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+                Failure::Misdirected | Failure::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            },
+        }
+    }
+
+    /// One word for the `detail` of `Cache-Status` and for logs.
+    pub(crate) fn detail(&self) -> &'static str {
+        match self {
+            Refusal::Host => "bad-host",
+            Refusal::Target => "bad-target",
+            Refusal::Method => "method",
+            Refusal::NotAnEdge => "not-an-edge",
+            Refusal::UnknownHost => "unknown-host",
+            Refusal::OnlyIfCached => "only-if-cached",
+            Refusal::Restarted => "purged-meanwhile",
+            Refusal::Failed(failure) => match failure {
+                Failure::Unreachable => "origin-unreachable",
+                Failure::TimedOut => "origin-timed-out",
+                Failure::Misdirected => "no-origin",
+                Failure::Overloaded => "origin-overloaded",
+            },
+        }
+    }
+}

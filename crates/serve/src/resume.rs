@@ -1,0 +1,114 @@
+//! Going on after a body broke off: the next hop is asked for the same response, and what was already sent is skipped.
+//!
+//! It must be the same response: status, length, encoding and validators agree, and what is still retained is compared byte for
+//! byte, so that readers see one version from end to end (rule R3). Without retained bytes only a strong `ETag` will do.
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, LAST_MODIFIED};
+use model::LogPosition;
+use model::object::Head;
+
+use crate::body::{BodyStream, Chunk};
+use crate::fill::Writer;
+use crate::lookup;
+use crate::walk::{self, Answered, Route};
+use crate::want::Want;
+use crate::world::World;
+
+/// How often one body may be picked up again.
+pub(crate) const ATTEMPTS_MAX: u32 = 3;
+
+/// What is left of a body.
+pub(crate) struct Rest {
+    /// The position that the new response reflects.
+    pub(crate) as_of: LogPosition,
+    /// The bytes after those already written.
+    pub(crate) body: BodyStream,
+}
+
+/// The rest of the body that `writer` has the beginning of; `None` if nobody has the same response.
+pub(crate) async fn rest(
+    world: &World,
+    want: &Want,
+    writer: &Writer,
+    head: &Head,
+    route: &mut Route,
+) -> Option<Rest> {
+    let answered = match walk::first_answer(world, want, None, route).await {
+        Ok(answered) => answered,
+        Err(_) => {
+            let mut straight = Route::straight(world, want);
+            walk::first_answer(world, want, None, &mut straight).await.ok()?
+        }
+    };
+    let same = is_same_response(head, &answered.head);
+    if !same || !lookup::is_current(world, want, answered.head.as_of) {
+        return None;
+    }
+    match writer.retained() {
+        Some(written) => after(answered, written).await,
+        None if has_strong_etag(head) => after_bytes(answered, writer.written_bytes()).await,
+        None => None,
+    }
+}
+
+fn is_same_response(first: &Head, second: &Head) -> bool {
+    let agree = [ETAG, LAST_MODIFIED, CONTENT_ENCODING, CONTENT_TYPE, http::header::CONTENT_LENGTH];
+    first.status == second.status
+        && agree.iter().all(|name| first.headers.get(name) == second.headers.get(name))
+}
+
+fn has_strong_etag(head: &Head) -> bool {
+    head.headers.get(ETAG).is_some_and(|etag| etag.as_bytes().starts_with(b"\""))
+}
+
+/// Skips `written` in the new body, as long as it is the same.
+async fn after(answered: Answered, written: Vec<Bytes>) -> Option<Rest> {
+    let mut body = answered.body;
+    let mut left = Bytes::new();
+    for expected in written {
+        let mut expected = expected.as_ref();
+        while !expected.is_empty() {
+            if left.is_empty() {
+                left = next_data(&mut body).await?;
+                continue;
+            }
+            let length = expected.len().min(left.len());
+            let (head, tail) = expected.split_at(length);
+            if head != left.split_to(length) {
+                return None;
+            }
+            expected = tail;
+        }
+    }
+    Some(Rest { as_of: answered.head.as_of, body: prepend(left, body) })
+}
+
+async fn after_bytes(answered: Answered, mut skip: u64) -> Option<Rest> {
+    let mut body = answered.body;
+    loop {
+        let mut chunk = next_data(&mut body).await?;
+        let skipped = skip.min(chunk.len() as u64);
+        let left = chunk.split_off(usize::try_from(skipped).ok()?);
+        skip -= skipped;
+        if skip == 0 {
+            return Some(Rest { as_of: answered.head.as_of, body: prepend(left, body) });
+        }
+    }
+}
+
+async fn next_data(body: &mut BodyStream) -> Option<Bytes> {
+    loop {
+        match body.next().await? {
+            Ok(Chunk::Data(data)) => return Some(data),
+            Ok(Chunk::Trailers(_)) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+fn prepend(left: Bytes, body: BodyStream) -> BodyStream {
+    if left.is_empty() { body } else { stream::iter([Ok(Chunk::Data(left))]).chain(body).boxed() }
+}

@@ -1,0 +1,290 @@
+//! The fetch itself: a task that walks up the tiers, streams what comes into a fill, and keeps it when it may be kept.
+//!
+//! It belongs to nobody: the request that started it may go away. What it keeps it has checked against the purges applied by
+//! then; and since every later look-up checks again, a response that raced a purge is never served from the cache.
+
+use std::sync::Arc;
+
+use caching::{Terms, Validators, Vary};
+use futures_util::StreamExt;
+use http::{HeaderName, StatusCode};
+use model::limits::OBJECT_BYTES_MAX;
+use model::object::Head;
+use model::{CacheKey, LogPosition, Object};
+use wire::exchange::Failure;
+
+use crate::body::Chunk;
+use crate::collapse::{Fills, Lead};
+use crate::fill::{Fill, Opening, Sharing, Writer};
+use crate::lookup::{self, Copy, Entry};
+use crate::resume;
+use crate::walk::{self, Answered, Route};
+use crate::want::Want;
+use crate::world::World;
+
+/// Fetches what `want` names into `lead`'s fill. `stale` is a copy that may only need to be revalidated.
+pub(crate) async fn fetch(
+    world: Arc<World>,
+    want: Want,
+    writer: Writer,
+    places: Places,
+    stale: Option<Arc<Entry>>,
+) {
+    let fill = writer.fill().clone();
+    let mut fetch = Fetch { world: &world, want: &want, places, fill };
+    let mut route = match fetch.places.own {
+        Some(_) => Route::plan(&world, &want),
+        None => Route::straight(&world, &want),
+    };
+    let copy = stale.as_deref().and_then(copy_of);
+    let validators = copy.map(|copy| Validators::of(&copy.object.head.headers));
+    let mut answered = walk::first_answer(&world, &want, validators.as_ref(), &mut route).await;
+    if let Ok(answer) = &answered
+        && answer.head.status == StatusCode::NOT_MODIFIED
+    {
+        let fits = copy.filter(|copy| {
+            let stored = &copy.object.head;
+            caching::matches(&stored.headers, &answer.head.headers) && still_passes(&world, copy)
+        });
+        match fits {
+            Some(copy) => return fetch.renew(writer, copy, answer),
+            None => {
+                route = Route::plan(&world, &want);
+                answered = walk::first_answer(&world, &want, None, &mut route).await;
+            }
+        }
+    }
+    match answered {
+        Err(failure) => fetch.give_up(writer, failure),
+        Ok(answer) if answer.head.status == StatusCode::NOT_MODIFIED => {
+            fetch.give_up(writer, Failure::Unreachable);
+        }
+        Ok(answer) => fetch.take(writer, route, answer).await,
+    }
+}
+
+fn copy_of(entry: &Entry) -> Option<&Copy> {
+    match entry {
+        Entry::Object(copy) => Some(copy),
+        Entry::Varies(_) => None,
+    }
+}
+
+/// Rule R14: what a purge covers is never revived by a 304.
+fn still_passes(world: &World, copy: &Copy) -> bool {
+    copy.passes(&world.ledger.state())
+}
+
+/// Where others find the fill.
+#[derive(Clone, Copy)]
+pub(crate) struct Places {
+    /// Where it was started; nowhere if the resource is known to be uncacheable.
+    pub(crate) own: Option<(CacheKey, model::Tier)>,
+    /// Where its variant belongs, once known to differ.
+    pub(crate) variant: Option<(CacheKey, model::Tier)>,
+}
+
+impl Places {
+    /// The places of a fetch that has just been started.
+    pub(crate) fn of(lead: &Lead) -> Places {
+        Places { own: lead.place, variant: None }
+    }
+}
+
+struct Fetch<'a> {
+    world: &'a World,
+    want: &'a Want,
+    places: Places,
+    fill: Arc<Fill>,
+}
+
+impl Drop for Fetch<'_> {
+    fn drop(&mut self) {
+        for place in [self.places.own, self.places.variant].into_iter().flatten() {
+            self.world.fills.leave(place, &self.fill);
+        }
+    }
+}
+
+impl Fetch<'_> {
+    fn give_up(&self, writer: Writer, failure: Failure) {
+        writer.fail(failure);
+    }
+
+    /// A 304: the stored body under a freshened head (RFC 9111 §4.3.4).
+    fn renew(&mut self, writer: Writer, copy: &Copy, answer: &Answered) {
+        let head = caching::freshen(&copy.object.head, &answer.head);
+        let terms = self.terms(&head).ok();
+        let object = Object { head: head.clone(), ..copy.object.clone() };
+        let sharing = match &terms {
+            Some(_) => self.share(&head),
+            None => Sharing::Nobody("not-storable-any-more"),
+        };
+        let opening = Opening {
+            head,
+            body_bytes: Some(object.body_bytes),
+            trail: answer.trail.clone(),
+            source: answer.source.clone(),
+            sharing,
+            revalidated: true,
+        };
+        let body = object.body.clone();
+        if let (Some(terms), Sharing::Variant(key)) = (terms, sharing) {
+            self.world.store.keep(key, Arc::new(Entry::Object(Copy::new(object, terms))));
+        }
+        writer.open(opening);
+        writer.append_all(&body);
+        writer.complete();
+    }
+
+    fn terms(&self, head: &Head) -> Result<Terms, caching::Unstorable> {
+        let policy = &self.want.distribution.default_cache_behavior.cache_policy;
+        let (method, headers) = (self.want.method(), &self.want.headers);
+        caching::storable(&method, headers, head.status, &head.headers, policy)
+    }
+
+    /// Where the response belongs; signposts and running fills are put right before anyone reads it.
+    fn share(&mut self, head: &Head) -> Sharing {
+        let fields = match caching::vary(&head.headers) {
+            Vary::None | Vary::Any => return Sharing::Variant(self.want.key),
+            Vary::Fields(fields) => fields,
+        };
+        let key = caching::variant_key(&self.want.key, &fields, &self.want.headers);
+        self.keep_signpost(fields);
+        let place = (key, self.want.tier);
+        if self.places.own.is_some_and(|own| own != place) {
+            self.world.fills.also_at(place, &self.fill);
+            self.places.variant = Some(place);
+        }
+        Sharing::Variant(key)
+    }
+
+    fn keep_signpost(&self, fields: Vec<HeaderName>) {
+        let known = self.world.store.find(&self.want.key);
+        let same = match known.as_deref() {
+            Some(Entry::Varies(known)) => **known == *fields,
+            Some(Entry::Object(_)) | None => false,
+        };
+        if !same {
+            let signpost = Entry::Varies(fields.into_boxed_slice());
+            self.world.store.keep(self.want.key, Arc::new(signpost));
+        }
+    }
+
+    /// A response: streams it into the fill, and keeps it if it may be kept and is still whole in memory at its end.
+    async fn take(&mut self, writer: Writer, route: Route, answer: Answered) {
+        let terms = self.terms(&answer.head);
+        let sharing = match &terms {
+            Ok(_) => self.share(&answer.head),
+            Err(reason) => Sharing::Nobody(reason.as_str()),
+        };
+        self.note_cacheability(&sharing);
+        let opening = Opening {
+            head: answer.head.clone(),
+            body_bytes: answer.body_bytes,
+            trail: answer.trail.clone(),
+            source: answer.source.clone(),
+            sharing,
+            revalidated: false,
+        };
+        let mut room = Room { fills: &self.world.fills, bytes: 0 };
+        let expected = answer.body_bytes.unwrap_or(0);
+        if terms.is_err() || expected > OBJECT_BYTES_MAX {
+            writer.stop_retaining();
+        }
+        writer.open(opening);
+        let Some(as_of) = self.pump(&writer, &mut room, route, &answer.head, answer.body).await
+        else {
+            return;
+        };
+        if let (Ok(terms), Sharing::Variant(key), Some(chunks)) =
+            (terms, sharing, writer.retained())
+        {
+            self.keep(key, terms, Head { as_of, ..answer.head }, chunks);
+        }
+        writer.complete();
+    }
+
+    fn note_cacheability(&self, sharing: &Sharing) {
+        let place = (self.want.key, self.want.tier);
+        match sharing {
+            Sharing::Nobody(_) => {
+                self.world.fills.mark_uncacheable(place, self.world.host.now());
+            }
+            Sharing::Variant(_) => self.world.fills.unmark(place),
+        }
+    }
+
+    /// Moves the body into the fill. `None` means that it is not whole; else the position that all of it reflects.
+    async fn pump(
+        &self,
+        writer: &Writer,
+        room: &mut Room<'_>,
+        mut route: Route,
+        head: &Head,
+        mut body: crate::BodyStream,
+    ) -> Option<LogPosition> {
+        let mut as_of = head.as_of;
+        let expected = self.expected_bytes(head);
+        let mut resumes = resume::ATTEMPTS_MAX;
+        loop {
+            let broken = match body.next().await {
+                Some(Ok(Chunk::Data(chunk))) => {
+                    if !room.grow(chunk.len() as u64) {
+                        writer.stop_retaining();
+                    }
+                    writer.push(chunk).await.ok()?;
+                    false
+                }
+                Some(Ok(Chunk::Trailers(_))) => false,
+                None if expected.is_none_or(|bytes| bytes == writer.written_bytes()) => {
+                    return Some(as_of);
+                }
+                None | Some(Err(_)) => true,
+            };
+            if broken {
+                resumes = resumes.checked_sub(1)?;
+                let rest = resume::rest(self.world, self.want, writer, head, &mut route).await?;
+                as_of = as_of.min(rest.as_of);
+                body = rest.body;
+            }
+        }
+    }
+
+    fn expected_bytes(&self, head: &Head) -> Option<u64> {
+        let length = head.headers.get(http::header::CONTENT_LENGTH)?;
+        length.to_str().ok()?.parse().ok()
+    }
+
+    fn keep(&self, key: CacheKey, terms: Terms, head: Head, chunks: Vec<bytes::Bytes>) {
+        if !lookup::is_current(self.world, self.want, head.as_of) {
+            return;
+        }
+        let body_bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        let attributes = self.want.attributes.clone();
+        let object = Object { attributes, head, body: chunks.into(), body_bytes };
+        self.world.store.keep(key, Arc::new(Entry::Object(Copy::new(object, terms))));
+    }
+}
+
+/// The share of the node's memory for bodies in flight that one fetch has taken.
+struct Room<'a> {
+    fills: &'a Fills,
+    bytes: u64,
+}
+
+impl Room<'_> {
+    fn grow(&mut self, bytes: u64) -> bool {
+        let fits = self.bytes + bytes <= OBJECT_BYTES_MAX && self.fills.reserve(bytes);
+        if fits {
+            self.bytes += bytes;
+        }
+        fits
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.fills.release(self.bytes);
+    }
+}

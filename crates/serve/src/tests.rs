@@ -1,0 +1,1 @@
+//! The story, told with stand-in ports.

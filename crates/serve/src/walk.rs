@@ -1,0 +1,187 @@
+//! The walk up the tiers: the next hop, until one answers.
+//!
+//! Before the first byte every failure of a peer means the next successor, then the tier above, and at the end the origin
+//! itself: a viewer never sees that a node died. What the tiers above say of the origin is the truth and is not asked twice.
+
+use std::sync::Arc;
+
+use caching::Validators;
+use http::HeaderValue;
+use http::header::VIA;
+use model::limits::PEER_FIRST_BYTE;
+use model::object::Head;
+use model::{Member, NodeName, Tier};
+use placement::{Hop, Walk};
+use wire::exchange::{Answer, AnswerHead, Failure, Question};
+
+use crate::account::Source;
+use crate::body::{Body, BodyStream};
+use crate::want::Want;
+use crate::world::{Mesh, OriginError, OriginRequest, PeerError, World};
+
+/// A response that has begun to arrive.
+pub(crate) struct Answered {
+    /// Status, fields, provenance.
+    pub(crate) head: Head,
+    /// Bytes of the body, where known.
+    pub(crate) body_bytes: Option<u64>,
+    /// What the tiers above said (`Cache-Status` members).
+    pub(crate) trail: String,
+    /// Who sent it.
+    pub(crate) source: Source,
+    /// The body.
+    pub(crate) body: BodyStream,
+}
+
+/// The hops that remain for one fetch.
+pub(crate) struct Route {
+    mesh: Arc<Mesh>,
+    hops: Walk,
+}
+
+impl Route {
+    /// The hops above `want`'s tier: owners by the ring, dead ones left out.
+    pub(crate) fn plan(world: &World, want: &Want) -> Route {
+        let mesh = world.members.mesh();
+        let me = mesh.view.seat_of(&world.name);
+        let alive = |seat| mesh.is_alive(seat);
+        let hops = placement::walk(&mesh.view, me, &world.region, want.tier, &want.key, alive);
+        Route { hops, mesh: mesh.clone() }
+    }
+
+    /// The origin and nothing else.
+    pub(crate) fn straight(world: &World, want: &Want) -> Route {
+        let mut route = Route::plan(world, want);
+        let peers = route.hops.clone().take_while(|hop| *hop != Hop::Origin).count();
+        route.hops.by_ref().take(peers).for_each(drop);
+        route
+    }
+
+    fn next(&mut self) -> Option<Next> {
+        Some(match self.hops.next()? {
+            Hop::Origin => Next::Origin,
+            Hop::Peer { seat, tier } => {
+                let Member { name, .. } = self.mesh.view.member(seat);
+                Next::Peer(name.clone(), tier)
+            }
+        })
+    }
+}
+
+enum Next {
+    Peer(NodeName, Tier),
+    Origin,
+}
+
+/// Asks hop after hop; the first answer wins.
+pub(crate) async fn first_answer(
+    world: &World,
+    want: &Want,
+    validators: Option<&Validators>,
+    route: &mut Route,
+) -> Result<Answered, Failure> {
+    while let Some(next) = route.next() {
+        match next {
+            Next::Origin => return ask_origin(world, want, validators).await,
+            Next::Peer(name, tier) => {
+                if let Some(verdict) = ask_peer(world, want, validators, &name, tier).await {
+                    return verdict;
+                }
+            }
+        }
+    }
+    Err(Failure::Unreachable)
+}
+
+/// `None` means: ask the next hop.
+async fn ask_peer(
+    world: &World,
+    want: &Want,
+    validators: Option<&Validators>,
+    name: &NodeName,
+    tier: Tier,
+) -> Option<Result<Answered, Failure>> {
+    let mut headers = want.upward_headers();
+    if let Some(validators) = validators {
+        validators.add_to(&mut headers);
+    }
+    let applied = want.applied.max(world.ledger.state().applied());
+    let attributes = want.attributes.as_ref().clone();
+    let question = Question { tier, attributes, headers, applied };
+    let requested_at = world.host.now();
+    let answer = match world.peers.ask(name, question, PEER_FIRST_BYTE).await {
+        Ok(answer) => answer,
+        Err(PeerError::Unreachable(_)) => {
+            world.members.doubt(name);
+            return None;
+        }
+        Err(PeerError::Broken(_)) => return None,
+    };
+    match answer.answer {
+        Answer::Behind(_) => None,
+        Answer::Failed(Failure::Misdirected | Failure::Overloaded) => None,
+        Answer::Failed(failure @ (Failure::Unreachable | Failure::TimedOut)) => Some(Err(failure)),
+        Answer::Response(AnswerHead { status, headers, as_of, age, body_bytes, trail }) => {
+            let received_at = world.host.now();
+            let head =
+                Head { status, headers, as_of, requested_at, received_at, initial_age: age };
+            let source = Source::Peer(name.clone(), tier);
+            Some(Ok(Answered { head, body_bytes, trail, source, body: answer.body }))
+        }
+    }
+}
+
+async fn ask_origin(
+    world: &World,
+    want: &Want,
+    validators: Option<&Validators>,
+) -> Result<Answered, Failure> {
+    let origin = want.distribution.target_origin().ok_or(Failure::Misdirected)?;
+    let mut headers = want.upward_headers();
+    if let Some(validators) = validators {
+        validators.add_to(&mut headers);
+    }
+    headers.append(VIA, via(world));
+    let request = OriginRequest {
+        method: want.method(),
+        host: want.attributes.host.clone(),
+        target: want.attributes.path.as_str().to_owned(),
+        headers,
+        body: Body::Empty,
+        interim: None,
+    };
+    // Rule R1: read before the request leaves, so that a purge applied meanwhile covers what comes back.
+    let as_of = world.ledger.state().applied();
+    let requested_at = world.host.now();
+    let answer = world.origins.fetch(origin, request).await.map_err(failure_of)?;
+    let received_at = world.host.now();
+    let mut headers = answer.headers;
+    caching::strip_hop_by_hop(&mut headers);
+    caching::ensure_date(&mut headers, world.host.wall());
+    let delay = received_at.since(requested_at);
+    let initial_age = caching::initial_age(&headers, world.host.wall(), delay);
+    let head =
+        Head { status: answer.status, headers, as_of, requested_at, received_at, initial_age };
+    Ok(Answered {
+        head,
+        body_bytes: answer.body_bytes,
+        trail: String::new(),
+        source: Source::Origin,
+        body: answer.body,
+    })
+}
+
+/// What an origin's silence means to those who asked.
+pub(crate) fn failure_of(error: OriginError) -> Failure {
+    match error {
+        OriginError::Unreachable(_) => Failure::Unreachable,
+        OriginError::TimedOut(_) => Failure::TimedOut,
+        OriginError::Overloaded => Failure::Overloaded,
+    }
+}
+
+/// The `Via` of this node (RFC 9110 §7.6.3): the mesh is one gateway, named after the node that spoke.
+pub(crate) fn via(world: &World) -> HeaderValue {
+    let text = format!("1.1 {}.shoal", world.name);
+    HeaderValue::try_from(text).expect("a node name is a DNS label")
+}

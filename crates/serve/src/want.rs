@@ -1,0 +1,56 @@
+//! What is wanted of one tier: the same noun for a viewer's request at its edge and for a peer's question one tier up.
+
+use std::sync::Arc;
+
+use http::header::{
+    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+};
+use http::{HeaderMap, Method};
+use model::{Attributes, CacheKey, Distribution, LogPosition, Tier};
+
+/// One object, wanted by a viewer or by a peer.
+#[derive(Clone)]
+pub(crate) struct Want {
+    /// The tier in which this node is asked.
+    pub(crate) tier: Tier,
+    /// Whether a viewer waits, rather than a peer: only then may stale content be chosen.
+    pub(crate) asker: Asker,
+    /// The distribution it belongs to.
+    pub(crate) distribution: Arc<Distribution>,
+    /// What purges match.
+    pub(crate) attributes: Arc<Attributes>,
+    /// The key of the resource, before any variant.
+    pub(crate) key: CacheKey,
+    /// End-to-end fields of the request, conditions and ranges included.
+    pub(crate) headers: HeaderMap,
+    /// The log applied by whoever asks: nothing fetched here may be older news than that.
+    pub(crate) applied: LogPosition,
+}
+
+/// Who waits for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// A viewer, at its edge.
+    Viewer,
+    /// Another node, one tier down.
+    Peer,
+}
+
+const ABOUT_THE_ASKERS_COPY: [http::HeaderName; 6] =
+    [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
+
+impl Want {
+    /// The fields to send up: the request's, less what speaks of the asker's own copy.
+    pub(crate) fn upward_headers(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        for name in ABOUT_THE_ASKERS_COPY {
+            headers.remove(name);
+        }
+        headers
+    }
+
+    /// The method that goes up: a HEAD is answered from the object it describes.
+    pub(crate) fn method(&self) -> Method {
+        Method::GET
+    }
+}

@@ -1,0 +1,185 @@
+//! The ports: everything a request needs from outside, as values that a simulator can swap.
+//!
+//! Time, tasks, storage, peers, origins, gossip and the log come in through here and through nothing else.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::Guard;
+use control::State;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Method, StatusCode};
+use model::{CacheKey, Host as HostName, LogPosition, Moment, NodeName, Origin, Region, Tiers};
+use placement::{Seat, View};
+use wire::exchange::{Answer, Question};
+
+use crate::account::Account;
+use crate::body::{Body, BodyStream};
+use crate::collapse::Fills;
+use crate::lookup::Entry;
+
+/// A node's world: who it is, and its ports.
+pub struct World {
+    /// This node's name, as in its certificate.
+    pub name: NodeName,
+    /// Where it stands.
+    pub region: Region,
+    /// What it serves.
+    pub tiers: Tiers,
+    /// Clock and tasks.
+    pub host: Arc<dyn Host>,
+    /// The cache.
+    pub store: Arc<dyn Store>,
+    /// Other nodes.
+    pub peers: Arc<dyn Peers>,
+    /// Origin servers.
+    pub origins: Arc<dyn Origins>,
+    /// Who belongs and who is alive.
+    pub members: Arc<dyn Members>,
+    /// The replicated facts.
+    pub ledger: Arc<dyn Ledger>,
+    /// Where accounts go.
+    pub journal: Arc<dyn Journal>,
+    /// Fetches under way.
+    pub fills: Fills,
+}
+
+/// The clock and the tasks of the process.
+pub trait Host: Send + Sync {
+    /// The monotonic clock.
+    fn now(&self) -> Moment;
+    /// The wall clock, for `Date` arithmetic only.
+    fn wall(&self) -> SystemTime;
+    /// Runs `task` to its end, whoever asked for it.
+    fn spawn(&self, task: BoxFuture<'static, ()>);
+}
+
+/// The cache of this node. What it returns may be old: the gate decides, never the store.
+pub trait Store: Send + Sync {
+    /// The entry kept under `key`.
+    fn find(&self, key: &CacheKey) -> Option<Arc<Entry>>;
+    /// Keeps `entry`, making room as it must; it may refuse what is too large.
+    fn keep(&self, key: CacheKey, entry: Arc<Entry>);
+}
+
+/// A peer's answer: the head, then the body as it comes.
+pub struct PeerAnswer {
+    /// The first frame.
+    pub answer: Answer,
+    /// What follows it.
+    pub body: BodyStream,
+}
+
+/// Why a peer gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// No connection: doubt it and ask the next.
+    #[error("the peer cannot be reached: {0}")]
+    Unreachable(String),
+    /// The connection holds, the exchange failed: ask the next.
+    #[error("the exchange with the peer failed: {0}")]
+    Broken(String),
+}
+
+/// The other nodes.
+pub trait Peers: Send + Sync {
+    /// Asks `to`; the head must come within `patience`.
+    fn ask(
+        &self,
+        to: &NodeName,
+        question: Question,
+        patience: Duration,
+    ) -> BoxFuture<'static, Result<PeerAnswer, PeerError>>;
+}
+
+/// Called with every interim response (RFC 9110 §15.2) on its way to the viewer.
+pub type Interim = Arc<dyn Fn(StatusCode, HeaderMap) + Send + Sync>;
+
+/// A request to an origin.
+pub struct OriginRequest {
+    /// The method.
+    pub method: Method,
+    /// The `Host` to send.
+    pub host: HostName,
+    /// Path and query.
+    pub target: String,
+    /// End-to-end fields.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Body,
+    /// Who wants interim responses, if anybody.
+    pub interim: Option<Interim>,
+}
+
+/// An origin's answer: the final head, then the body as it comes.
+pub struct OriginAnswer {
+    /// Final status.
+    pub status: StatusCode,
+    /// Fields as received, hop-by-hop ones included.
+    pub headers: HeaderMap,
+    /// Bytes of the body where the head says so.
+    pub body_bytes: Option<u64>,
+    /// The body.
+    pub body: BodyStream,
+}
+
+/// Why an origin gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OriginError {
+    /// No connection, or it broke before a whole head; also a head that is not HTTP.
+    #[error("the origin cannot be reached: {0}")]
+    Unreachable(String),
+    /// No connection or no head in time.
+    #[error("the origin did not answer in time: {0}")]
+    TimedOut(String),
+    /// The limit on connections to this origin is reached.
+    #[error("too many requests to the origin at once")]
+    Overloaded,
+}
+
+/// The origin servers.
+pub trait Origins: Send + Sync {
+    /// Sends `request` to `origin`, within the timeouts it names.
+    fn fetch(
+        &self,
+        origin: &Origin,
+        request: OriginRequest,
+    ) -> BoxFuture<'static, Result<OriginAnswer, OriginError>>;
+}
+
+/// Who belongs, and who seems alive: one version of both.
+pub struct Mesh {
+    /// Rings built from the roster.
+    pub view: Arc<View>,
+    /// By seat: whether gossip and our own connections think the node alive.
+    pub alive: Box<[bool]>,
+}
+
+impl Mesh {
+    /// Whether the node in `seat` seems alive.
+    pub fn is_alive(&self, seat: Seat) -> bool {
+        self.alive.get(seat.index()).copied().unwrap_or(false)
+    }
+}
+
+/// The nodes of the mesh.
+pub trait Members: Send + Sync {
+    /// The present view.
+    fn mesh(&self) -> Guard<Arc<Mesh>>;
+    /// A connection to `node` failed just now: leave it out until it is heard of again.
+    fn doubt(&self, node: &NodeName);
+}
+
+/// The replicated facts as this node knows them.
+pub trait Ledger: Send + Sync {
+    /// The present state.
+    fn state(&self) -> Guard<Arc<State>>;
+    /// Waits until `position` is applied here, or `patience` is over; says whether it is.
+    fn reach(&self, position: LogPosition, patience: Duration) -> BoxFuture<'static, bool>;
+}
+
+/// Takes note of every request once it is answered.
+pub trait Journal: Send + Sync {
+    /// One request, one account.
+    fn record(&self, account: &Account);
+}

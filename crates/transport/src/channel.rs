@@ -1,0 +1,285 @@
+//! Frames on a stream: a length, then as many bytes; length zero is the end.
+//!
+//! QUIC ends a stream gracefully when its sender is merely dropped, so its own end proves nothing:
+//! only an END frame makes what came complete. A stream that stops without one is
+//! [`LinkError::Broken`], and a [`Sender`] that is dropped without [`Sender::finish`] resets it.
+//! The answering side says in one byte first whether it lets the stream in.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use model::limits::{CHUNK_BYTES_MAX, FRAME_BYTES_MAX, REASON_BYTES_MAX};
+use quinn::{RecvStream, SendStream};
+use wire::hello::Kind;
+
+use crate::code;
+use crate::error::LinkError;
+
+const HEADER_BYTES: usize = 4;
+const END: [u8; HEADER_BYTES] = [0; HEADER_BYTES];
+
+/// Both directions of a stream.
+#[derive(Debug)]
+pub struct Channel {
+    /// To the peer.
+    pub sender: Sender,
+    /// From the peer.
+    pub receiver: Receiver,
+}
+
+impl Channel {
+    /// The side that opened the stream: waits for the verdict before the first frame.
+    pub(crate) fn opened(send: SendStream, receive: RecvStream) -> Channel {
+        Channel { sender: Sender::new(send), receiver: Receiver::new(receive, None) }
+    }
+
+    /// The side that answers, and owes the verdict.
+    pub(crate) fn accepted(send: SendStream, receive: RecvStream) -> Channel {
+        let receiver = Receiver::new(receive, Some(Verdict::Admitted));
+        Channel { sender: Sender::new(send), receiver }
+    }
+}
+
+/// Frames to the peer. Waits while the peer does not read.
+#[derive(Debug)]
+pub struct Sender {
+    stream: SendStream,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Between two frames.
+    Whole,
+    /// Within a frame; if its future was dropped, for good.
+    Torn,
+    /// The END frame is written.
+    Finished,
+}
+
+impl Sender {
+    /// Sends one frame. Empty bytes carry nothing and are not sent: no frame is empty but the end.
+    ///
+    /// Not to be cancelled: a dropped future leaves half a frame, and the stream broken.
+    pub async fn send(&mut self, frame: Bytes) -> Result<(), LinkError> {
+        if frame.is_empty() {
+            return Ok(());
+        }
+        let header = header(&frame)?;
+        self.write(&mut [header, frame]).await
+    }
+
+    /// Says that what was sent is complete.
+    pub async fn finish(mut self) -> Result<(), LinkError> {
+        self.write(&mut [Bytes::from_static(&END)]).await?;
+        self.end()
+    }
+
+    /// Waits until the peer no longer wants to read, or can no longer.
+    pub fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        let stopped = self.stream.stopped();
+        async move {
+            let _ = stopped.await;
+        }
+    }
+
+    pub(crate) fn new(stream: SendStream) -> Sender {
+        Sender { stream, progress: Progress::Whole }
+    }
+
+    /// Opens a stream of `kind`.
+    pub(crate) async fn begin(&mut self, kind: Kind) -> Result<(), LinkError> {
+        self.write(&mut [Bytes::copy_from_slice(&[kind.byte()])]).await
+    }
+
+    /// Lets the peer's stream in.
+    pub(crate) async fn admit(&mut self) -> Result<(), LinkError> {
+        self.write(&mut [Verdict::Admitted.byte()]).await
+    }
+
+    /// Turns the peer's stream away.
+    pub(crate) async fn refuse(mut self, reason: &str) -> Result<(), LinkError> {
+        let end = reason.floor_char_boundary(REASON_BYTES_MAX);
+        let reason = Bytes::copy_from_slice(&reason.as_bytes()[..end]);
+        self.write(&mut [Verdict::Refused.byte()]).await?;
+        self.message(reason).await
+    }
+
+    /// Sends one frame, or none if it would be empty, and the end.
+    pub(crate) async fn message(mut self, message: Bytes) -> Result<(), LinkError> {
+        if message.is_empty() {
+            return self.finish().await;
+        }
+        let header = header(&message)?;
+        self.write(&mut [header, message, Bytes::from_static(&END)]).await?;
+        self.end()
+    }
+
+    async fn write(&mut self, chunks: &mut [Bytes]) -> Result<(), LinkError> {
+        if self.progress != Progress::Whole {
+            return Err(LinkError::Broken);
+        }
+        self.progress = Progress::Torn;
+        let written = self.stream.write_all_chunks(chunks).await;
+        self.progress = Progress::Whole;
+        Ok(written?)
+    }
+
+    fn end(&mut self) -> Result<(), LinkError> {
+        self.progress = Progress::Finished;
+        self.stream.finish().map_err(|_| LinkError::Broken)
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        if self.progress != Progress::Finished {
+            // Fails only if the stream has ended anyway.
+            let _ = self.stream.reset(code::ABANDONED);
+        }
+    }
+}
+
+/// Frames from the peer. Dropping it tells the peer to stop.
+#[derive(Debug)]
+pub struct Receiver {
+    stream: RecvStream,
+    verdict: Option<Verdict>,
+    /// The length of the frame that is being read.
+    length: Option<usize>,
+    partial: BytesMut,
+    ended: bool,
+}
+
+impl Receiver {
+    /// The next frame; `None` once the peer has said that this was all. Can be cancelled.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, LinkError> {
+        let verdict = match self.verdict {
+            Some(verdict) => verdict,
+            None => {
+                let byte = self.take(1).await?[0];
+                let verdict = Verdict::from_byte(byte).ok_or_else(|| self.malformed())?;
+                *self.verdict.insert(verdict)
+            }
+        };
+        let frame = self.frame().await?;
+        match verdict {
+            Verdict::Admitted => Ok(frame),
+            Verdict::Refused => Err(LinkError::Refused(text(&frame.unwrap_or_default()))),
+        }
+    }
+
+    /// One message: a frame or none, and the end.
+    pub(crate) async fn message(&mut self) -> Result<Bytes, LinkError> {
+        let Some(message) = self.next().await? else {
+            return Ok(Bytes::new());
+        };
+        match self.next().await? {
+            None => Ok(message),
+            Some(_) => Err(self.malformed()),
+        }
+    }
+
+    /// The byte that says what the stream is about.
+    pub(crate) async fn kind(&mut self) -> Result<Kind, LinkError> {
+        let byte = self.take(1).await?[0];
+        Kind::from_byte(byte).map_err(|_| self.malformed())
+    }
+
+    pub(crate) fn new(stream: RecvStream, verdict: Option<Verdict>) -> Receiver {
+        Receiver { stream, verdict, length: None, partial: BytesMut::new(), ended: false }
+    }
+
+    async fn frame(&mut self) -> Result<Option<Bytes>, LinkError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let length = match self.length {
+            Some(length) => length,
+            None => {
+                let header = self.take(HEADER_BYTES).await?;
+                let header = header.as_ref().try_into().expect("as many bytes as were taken");
+                let length = u32::from_le_bytes(header) as usize;
+                if length > FRAME_BYTES_MAX {
+                    return Err(self.malformed());
+                }
+                *self.length.insert(length)
+            }
+        };
+        if length == 0 {
+            self.ended = true;
+            // QUIC's own end is mostly here too; once read, no STOP_SENDING need follow.
+            let _ = self.stream.read_chunk(1, true).now_or_never();
+            return Ok(None);
+        }
+        let frame = self.take(length).await?;
+        self.length = None;
+        Ok(Some(frame))
+    }
+
+    /// Exactly `count` bytes. What came before a cancellation stays in `partial`.
+    ///
+    /// They are copied together once: QUIC hands out slices of datagrams, and a cache that kept
+    /// those would keep the datagrams. Memory grows with what comes, not with what is announced.
+    async fn take(&mut self, count: usize) -> Result<Bytes, LinkError> {
+        while self.partial.len() < count {
+            let missing = count - self.partial.len();
+            let chunk = self.stream.read_chunk(missing, true).await?.ok_or(LinkError::Broken)?;
+            if self.partial.is_empty() {
+                self.partial = BytesMut::with_capacity(count.min(CHUNK_BYTES_MAX));
+            }
+            self.partial.extend_from_slice(&chunk.bytes);
+        }
+        Ok(std::mem::take(&mut self.partial).freeze())
+    }
+
+    fn malformed(&mut self) -> LinkError {
+        // Fails only if the stream has ended anyway.
+        let _ = self.stream.stop(code::MALFORMED);
+        LinkError::Malformed
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        // Fails only if the stream has ended anyway.
+        let _ = self.stream.stop(code::ABANDONED);
+    }
+}
+
+/// Whether a stream was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Frames follow.
+    Admitted,
+    /// One frame follows: the reason.
+    Refused,
+}
+
+impl Verdict {
+    fn byte(self) -> Bytes {
+        Bytes::from_static(match self {
+            Verdict::Admitted => &[0],
+            Verdict::Refused => &[1],
+        })
+    }
+
+    fn from_byte(byte: u8) -> Option<Verdict> {
+        match byte {
+            0 => Some(Verdict::Admitted),
+            1 => Some(Verdict::Refused),
+            _ => None,
+        }
+    }
+}
+
+fn header(frame: &Bytes) -> Result<Bytes, LinkError> {
+    if frame.len() > FRAME_BYTES_MAX {
+        return Err(LinkError::TooLong(frame.len(), FRAME_BYTES_MAX));
+    }
+    Ok(Bytes::copy_from_slice(&(frame.len() as u32).to_le_bytes()))
+}
+
+fn text(reason: &[u8]) -> String {
+    let reason = &reason[..reason.len().min(REASON_BYTES_MAX)];
+    String::from_utf8_lossy(reason).chars().filter(|c| !c.is_control()).collect()
+}

@@ -1,0 +1,33 @@
+//! Talking to peers: authenticated connections over one UDP port, and nothing about what is said.
+//!
+//! Every node has a certificate from the mesh's own authority that carries its name, region and
+//! tiers. Two connections lead to each peer, one for control and one for bodies; both open with a
+//! hello, and each stream with the kind of what it carries. Whoever knows what the bytes mean
+//! implements [`Service`]. This crate never decides about caching, membership or the log.
+
+pub mod authority;
+pub mod channel;
+mod code;
+pub mod credentials;
+mod dial;
+pub mod error;
+mod files;
+mod greet;
+pub mod identity;
+mod inbound;
+pub mod links;
+mod presence;
+pub mod service;
+mod slot;
+mod tls;
+
+pub use authority::{Authority, Validity};
+pub use channel::{Channel, Receiver, Sender};
+pub use credentials::Credentials;
+pub use error::{LinkError, TransportError};
+pub use identity::{Identity, PeerIdentity};
+pub use links::{Links, Local, Target};
+pub use service::{Directory, Refused, Service};
+
+#[cfg(test)]
+mod tests;

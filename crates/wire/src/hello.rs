@@ -1,0 +1,334 @@
+//! The hello that opens every connection, and the byte that opens every stream.
+//!
+//! A prefix that never changes (magic, protocol, length) stands before the body, so that nodes of
+//! different protocols can still tell each other so; only the body is a codec message.
+//! Nothing here decides whom to welcome: `transport` compares, with the certificate beside it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use model::limits::HELLO_BYTES_MAX;
+use model::{Instance, Invalid, NodeName, Region};
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{self, Malformed};
+
+/// The protocol between nodes: streams, messages and their meaning. Raised with every change.
+pub const PROTOCOL: u16 = 1;
+/// Bytes of the prefix: the magic, the protocol, and the length of the body, little-endian.
+pub const PREFIX_BYTES: usize = MAGIC.len() + 2 + 2;
+
+const MAGIC: [u8; 5] = *b"SHOAL";
+
+/// What a mesh is called: one DNS label, like every name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mesh(Region);
+
+impl FromStr for Mesh {
+    type Err = Invalid;
+    fn from_str(given: &str) -> Result<Self, Invalid> {
+        given.parse().map(Mesh).map_err(|invalid| Invalid { what: "mesh name", ..invalid })
+    }
+}
+
+impl fmt::Display for Mesh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Mesh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// The two connections that a node holds to a peer, so that bodies never queue control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Lane {
+    /// Small messages that must not wait.
+    Control,
+    /// Bodies.
+    Bulk,
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Lane::Control => "control",
+            Lane::Bulk => "bulk",
+        })
+    }
+}
+
+/// How a stream of some kind is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One message, no answer, on a stream in one direction.
+    Cast,
+    /// One request, one answer.
+    Call,
+    /// Frames in both directions until both have ended.
+    Channel,
+}
+
+/// What a stream is about: its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// One gossip message.
+    Gossip,
+    /// One message of the Raft group.
+    Raft,
+    /// A command on its way to the leader.
+    Submit,
+    /// The log, as it grows.
+    Follow,
+    /// One request for an object.
+    Exchange,
+}
+
+impl Kind {
+    /// All kinds, in the order of their bytes.
+    pub const ALL: [Kind; 5] =
+        [Kind::Gossip, Kind::Raft, Kind::Submit, Kind::Follow, Kind::Exchange];
+
+    /// The byte that opens a stream of this kind.
+    pub const fn byte(self) -> u8 {
+        match self {
+            Kind::Gossip => 1,
+            Kind::Raft => 2,
+            Kind::Submit => 3,
+            Kind::Follow => 4,
+            Kind::Exchange => 5,
+        }
+    }
+
+    /// The kind that `byte` opens.
+    pub fn from_byte(byte: u8) -> Result<Kind, Malformed> {
+        let named = |kind: &Kind| kind.byte() == byte;
+        Kind::ALL.into_iter().find(named).ok_or(Malformed::Value("stream kind"))
+    }
+
+    /// The lane on which this kind travels.
+    pub const fn lane(self) -> Lane {
+        match self {
+            Kind::Gossip | Kind::Raft | Kind::Submit | Kind::Follow => Lane::Control,
+            Kind::Exchange => Lane::Bulk,
+        }
+    }
+
+    /// How a stream of this kind is used.
+    pub const fn shape(self) -> Shape {
+        match self {
+            Kind::Gossip => Shape::Cast,
+            Kind::Raft | Kind::Submit => Shape::Call,
+            Kind::Follow | Kind::Exchange => Shape::Channel,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Kind::Gossip => "gossip",
+            Kind::Raft => "raft",
+            Kind::Submit => "submit",
+            Kind::Follow => "follow",
+            Kind::Exchange => "exchange",
+        })
+    }
+}
+
+/// What stands before a hello and before its answer, in every protocol there will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    /// The protocol of whoever wrote it.
+    pub protocol: u16,
+    /// Bytes that follow.
+    pub body_bytes: usize,
+}
+
+impl Prefix {
+    /// Decodes a prefix; the protocol is the caller's to judge.
+    pub fn decode(bytes: &[u8; PREFIX_BYTES]) -> Result<Prefix, Malformed> {
+        let [magic @ .., p0, p1, b0, b1] = *bytes;
+        if magic != MAGIC {
+            return Err(Malformed::Value("magic"));
+        }
+        let body_bytes = usize::from(u16::from_le_bytes([b0, b1]));
+        if body_bytes > HELLO_BYTES_MAX {
+            return Err(Malformed::TooLong(body_bytes, HELLO_BYTES_MAX));
+        }
+        Ok(Prefix { protocol: u16::from_le_bytes([p0, p1]), body_bytes })
+    }
+}
+
+/// Who speaks: the first message of a connection, and the welcome in return.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Which of the two connections this is.
+    pub lane: Lane,
+    /// The mesh that the speaker belongs to.
+    pub mesh: Mesh,
+    /// What the speaker is called; its certificate must agree.
+    pub name: NodeName,
+    /// The speaker's data directory.
+    pub instance: Instance,
+    /// The speaker's wall clock, to call out clocks that disagree.
+    pub wall_unix_ms: u64,
+}
+
+impl Hello {
+    /// Prefix and body.
+    pub fn encode(&self) -> Bytes {
+        prefixed(&codec::encode(self))
+    }
+
+    /// Decodes a body.
+    pub fn decode(body: &[u8]) -> Result<Hello, Malformed> {
+        codec::decode(body, HELLO_BYTES_MAX)
+    }
+}
+
+/// Why two nodes do not talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// They speak different protocols.
+    Protocol,
+    /// They belong to different meshes.
+    Mesh,
+    /// One gives a name that its certificate does not.
+    Name,
+    /// They have the same name.
+    Twin,
+}
+
+/// The answer to a hello.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Streams may follow.
+    Welcome(Hello),
+    /// The connection ends here.
+    Refused {
+        /// The reason.
+        reason: Reason,
+        /// The reason in words that name both nodes.
+        text: String,
+    },
+}
+
+impl Answer {
+    /// Prefix and body.
+    pub fn encode(&self) -> Bytes {
+        prefixed(&codec::encode(self))
+    }
+
+    /// Decodes a body.
+    pub fn decode(body: &[u8]) -> Result<Answer, Malformed> {
+        codec::decode(body, HELLO_BYTES_MAX)
+    }
+}
+
+fn prefixed(body: &[u8]) -> Bytes {
+    assert!(body.len() <= HELLO_BYTES_MAX, "names are short and so is every reason");
+    let mut out = BytesMut::with_capacity(PREFIX_BYTES + body.len());
+    out.put_slice(&MAGIC);
+    out.put_u16_le(PROTOCOL);
+    out.put_u16_le(body.len() as u16);
+    out.put_slice(body);
+    out.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello() -> Hello {
+        Hello {
+            lane: Lane::Bulk,
+            mesh: "m".parse().unwrap(),
+            name: "ab".parse().unwrap(),
+            instance: Instance(7),
+            wall_unix_ms: 258,
+        }
+    }
+
+    fn split(bytes: &[u8]) -> (Prefix, &[u8]) {
+        let (prefix, body) = bytes.split_first_chunk().unwrap();
+        (Prefix::decode(prefix).unwrap(), body)
+    }
+
+    #[test]
+    fn a_hello_is_these_bytes() {
+        let golden = [
+            b"SHOAL".as_slice(),
+            &[1, 0, 40, 0],
+            &[1, 1, 0, 0, 0],
+            &[1, 0, 0, 0, 0, 0, 0, 0, b'm'],
+            &[2, 0, 0, 0, 0, 0, 0, 0, b'a', b'b'],
+            &[7, 0, 0, 0, 0, 0, 0, 0],
+            &[2, 1, 0, 0, 0, 0, 0, 0],
+        ];
+        assert_eq!(hello().encode(), golden.concat());
+    }
+
+    #[test]
+    fn answers_are_these_bytes() {
+        let refused = Answer::Refused { reason: Reason::Name, text: "no".into() };
+        let golden = [
+            b"SHOAL".as_slice(),
+            &[1, 0, 19, 0],
+            &[1, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, b'n', b'o'],
+        ];
+        assert_eq!(refused.encode(), golden.concat());
+        let welcome = Answer::Welcome(hello()).encode();
+        assert_eq!(welcome[9..14], [1, 0, 0, 0, 0]);
+        assert_eq!(welcome[14..], hello().encode()[10..]);
+    }
+
+    #[test]
+    fn what_was_said_is_what_is_heard() {
+        let bytes = hello().encode();
+        let (prefix, body) = split(&bytes);
+        assert_eq!((prefix.protocol, prefix.body_bytes), (PROTOCOL, body.len()));
+        assert_eq!(Hello::decode(body).unwrap(), hello());
+        let answer = Answer::Welcome(hello());
+        assert_eq!(Answer::decode(split(&answer.encode()).1).unwrap(), answer);
+    }
+
+    #[test]
+    fn another_protocol_can_be_named_whatever_its_body() {
+        let prefix = Prefix::decode(b"SHOAL\x09\x01\x04\x00").unwrap();
+        assert_eq!(prefix, Prefix { protocol: 0x0109, body_bytes: 4 });
+    }
+
+    #[test]
+    fn foreign_bytes_are_refused() {
+        assert!(Prefix::decode(b"SHOLE\x01\x00\x00\x00").is_err());
+        let (limit, beyond) = (b"SHOAL\x01\x00\x00\x04", b"SHOAL\x01\x00\x01\x04");
+        assert_eq!(Prefix::decode(limit).unwrap().body_bytes, HELLO_BYTES_MAX);
+        assert!(matches!(Prefix::decode(beyond), Err(Malformed::TooLong(1025, 1024))));
+        let bytes = hello().encode();
+        let (_, body) = split(&bytes);
+        for end in 0..body.len() {
+            assert!(Hello::decode(&body[..end]).is_err(), "{end}");
+        }
+    }
+
+    #[test]
+    fn every_kind_has_its_own_byte() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_byte(kind.byte()).unwrap(), kind);
+        }
+        assert!(Kind::from_byte(0).is_err() && Kind::from_byte(6).is_err());
+    }
+
+    #[test]
+    fn only_bodies_travel_in_bulk() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.lane() == Lane::Bulk, kind == Kind::Exchange, "{kind}");
+        }
+    }
+}
