@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, SET_COOKIE};
+use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 use model::CachePolicy;
 use model::limits::VARY_FIELDS_MAX;
@@ -96,6 +96,8 @@ pub enum Unstorable {
     VaryTooMany,
     /// Sets a cookie, and the origin did not say that it may be reused.
     SetCookie,
+    /// The request carries a cookie, and the origin did not say that the answer may be kept.
+    Cookie,
     /// Never fresh, and nothing to ask about it: it would never be served.
     NeverFresh,
 }
@@ -114,6 +116,7 @@ impl Unstorable {
             Unstorable::VaryAny => "vary-any",
             Unstorable::VaryTooMany => "vary-too-many",
             Unstorable::SetCookie => "set-cookie",
+            Unstorable::Cookie => "cookie",
             Unstorable::NeverFresh => "never-fresh",
         }
     }
@@ -143,6 +146,10 @@ pub fn storable(
     let reuse_asked = explicit.is_some_and(|time| !time.is_zero()) && !control.no_cache;
     if response.contains_key(SET_COOKIE) && !reuse_asked {
         return Err(Unstorable::SetCookie);
+    }
+    // Nor is what a cookie may have shaped kept for all, unless the origin says that it may be.
+    if explicit.is_none() && request.contains_key(COOKIE) {
+        return Err(Unstorable::Cookie);
     }
     let terms = Terms::new(&control, freshness::lifetime(explicit, status, policy), policy);
     if !terms.serves_unvalidated() && Validators::of(response).is_none() {

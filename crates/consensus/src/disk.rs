@@ -16,6 +16,7 @@ use sled::Tree;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::ConsensusError;
+use crate::mark::Mark;
 
 /// sled's page cache; its own default is 1 GB.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
@@ -42,6 +43,7 @@ pub(crate) struct Disk {
 pub(crate) struct Files {
     db: sled::Db,
     log: File,
+    mark: Mark,
     _lock: File,
     #[cfg(test)]
     broken: std::sync::atomic::AtomicBool,
@@ -87,6 +89,11 @@ impl Disk {
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
+    /// What the log must still hold when it is opened again.
+    pub(crate) fn mark(&self) -> &Mark {
+        &self.files.mark
+    }
+
     /// Lets a caller see when the directory is free again.
     pub(crate) fn occupancy(&self) -> Weak<Files> {
         Arc::downgrade(&self.files)
@@ -112,16 +119,19 @@ impl Files {
         }
         #[cfg(test)]
         self.syncs.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
-        self.db.flush()?;
-        self.log.sync_data()
+        self.mark.claim_after(|| {
+            self.db.flush()?;
+            self.log.sync_data()
+        })
     }
 }
 
 fn open(directory: PathBuf) -> Result<Arc<Disk>, ConsensusError> {
     let unusable = |source| ConsensusError::Directory { directory: directory.clone(), source };
     fs::create_dir_all(&directory).map_err(unusable)?;
-    let lock = File::options().create(true).truncate(false).write(true);
-    let lock = lock.open(directory.join("lock")).map_err(unusable)?;
+    let mut writable = File::options();
+    writable.create(true).truncate(false).write(true);
+    let lock = writable.open(directory.join("lock")).map_err(unusable)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(ConsensusError::InUse { directory }),
@@ -136,12 +146,14 @@ fn open(directory: PathBuf) -> Result<Arc<Disk>, ConsensusError> {
         .open()
         .map_err(|error| refused(&directory, error))?;
     let met = |source| ConsensusError::met(&directory, source);
+    let mark = Mark::open(&directory).map_err(met)?;
     let log = settle(&directory, &home, &db).map_err(met)?;
     let tree = |name| db.open_tree(name).map_err(|error| refused(&directory, error));
     let (facts, entries, journal) = ((*db).clone(), tree("log")?, tree("journal")?);
     let files = Files {
         db,
         log,
+        mark,
         _lock: lock,
         #[cfg(test)]
         broken: false.into(),

@@ -64,7 +64,7 @@ pub enum ConsensusError {
     },
     /// The timings contradict each other.
     #[error("the election timings contradict each other")]
-    Timings(#[source] openraft::ConfigError),
+    Timings(#[source] Box<openraft::ConfigError>),
     /// The machine refused the snapshot found in the directory.
     #[error("the snapshot in {directory} cannot be installed: {reason}")]
     Snapshot {

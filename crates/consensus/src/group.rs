@@ -7,6 +7,7 @@
 //!
 //! A group never repairs a disk that failed: it stops, and says so in its [`Role`].
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -15,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use model::Instance;
 use model::limits::COMMAND_BYTES_MAX;
-use openraft::error::{CheckIsLeaderError, ClientWriteError, InitializeError, RaftError};
+use openraft::error::{CheckIsLeaderError, ClientWriteError, Fatal, InitializeError, RaftError};
 use openraft::{ChangeMembers, EmptyNode, LogIdOptionExt, Raft};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -36,7 +37,7 @@ use crate::transfer::{Assembly, Progress};
 /// Proposals between their start and their outcome; more wait at the door.
 const PROPOSALS_MAX: usize = 1_024;
 /// How long [`Group::shutdown`] waits for the last task to let go of the directory.
-const RELEASE: Duration = Duration::from_secs(5);
+const RELEASE: Duration = Duration::from_secs(1);
 
 /// What a group is opened with.
 #[derive(Clone, Debug)]
@@ -113,7 +114,7 @@ impl Group {
         if !self.inner.journal.is_empty() {
             return Err(already());
         }
-        match self.inner.raft.initialize([(me.0, EmptyNode::new())].into()).await {
+        match self.inner.raft.initialize(BTreeSet::from([me.0])).await {
             Ok(()) => {}
             Err(RaftError::APIError(InitializeError::NotAllowed(_))) => return Err(already()),
             Err(RaftError::APIError(InitializeError::NotInMembers(_)) | RaftError::Fatal(_)) => {
@@ -147,8 +148,10 @@ impl Group {
                 None => self.hear(from, message).await,
             },
         };
-        if let Answer::Refused(refusal) = &answer {
-            tracing::warn!(%from, %refusal, "refused a raft message");
+        match &answer {
+            Answer::Refused(Refusal::Stopped) => {}
+            Answer::Refused(refusal) => tracing::warn!(%from, %refusal, "refused a raft message"),
+            Answer::Append(_) | Answer::Vote(_) | Answer::Held(_) | Answer::Ended(_) => {}
         }
         answer.encode()
     }
@@ -356,7 +359,14 @@ async fn watch_role(
 ) {
     loop {
         let committed = committed.load(Ordering::Acquire);
-        let role = Role::of(&metrics.borrow_and_update(), committed, patience);
+        let role = {
+            let now = metrics.borrow_and_update();
+            match &now.running_state {
+                Ok(()) | Err(Fatal::Stopped) => {}
+                Err(reason) => tracing::error!(%reason, "the raft group stopped for good"),
+            }
+            Role::of(&now, committed, patience)
+        };
         seats.send_if_modified(|seat| {
             let moved = !seat.same_seat(&role);
             *seat = role;

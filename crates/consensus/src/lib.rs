@@ -15,6 +15,7 @@ mod group;
 mod journal;
 mod log_store;
 mod machine;
+mod mark;
 mod network;
 mod raft;
 mod records;

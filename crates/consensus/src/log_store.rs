@@ -4,7 +4,8 @@
 //! they are durable, so that it shares its sync with whatever else waits. How far is committed is
 //! written but not synced: after a crash an older value only means that entries are applied again.
 //!
-//! It never repairs a hole: an entry that cannot be read stops the node.
+//! It never repairs a hole: an entry that cannot be read stops the node, and so does a log that
+//! holds less than its `mark` says.
 
 use std::fmt::Debug;
 use std::io;
@@ -13,12 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use openraft::storage::{LogFlushed, RaftLogStorage};
-use openraft::{AnyError, LogState, OptionalSend, RaftLogReader, StorageIOError};
+use openraft::{AnyError, LogIdOptionExt, LogState, OptionalSend, RaftLogReader, StorageIOError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wire::codec;
 
 use crate::disk::Disk;
+use crate::mark::Height;
 use crate::raft::{Entry, LogId, StorageError, TypeConfig, Vote};
 use crate::records::{self, RECORD_BYTES_MAX};
 
@@ -48,6 +50,9 @@ impl LogStore {
         if let Some(purged) = log.fact::<LogId>(PURGED)? {
             records::remove_through(&log.disk.entries, purged.index)?;
         }
+        let vote = log.fact(VOTE)?.unwrap_or_default();
+        let next = log.log_state()?.last_log_id.next_index();
+        log.disk.mark().check(Height { vote, next })?;
         let committed = log.fact::<LogId>(COMMITTED)?;
         log.committed.store(committed.map_or(0, |id| id.index), Ordering::Release);
         Ok(log)
@@ -78,9 +83,27 @@ impl LogStore {
             if index >= end || (total > bytes && !entries.is_empty()) {
                 break;
             }
-            entries.push(entry(&record)?);
+            let next = entry(&record)?;
+            let follows = |last: &Entry| last.log_id.index + 1 == next.log_id.index;
+            if !entries.last().is_none_or(follows) {
+                return Err(hole(next.log_id.index));
+            }
+            entries.push(next);
         }
         Ok(entries)
+    }
+
+    /// What to send next to a peer that has everything before `start`. Nothing if that was purged
+    /// a moment ago: openraft then sends a heartbeat and looks again.
+    fn read_to_send(&self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        let entries = self.read(start, end, APPEND_BYTES)?;
+        if entries.first().is_some_and(|first| first.log_id.index == start) {
+            return Ok(entries);
+        }
+        match self.fact::<LogId>(PURGED)? {
+            Some(purged) if purged.index >= start => Ok(Vec::new()),
+            Some(_) | None => Err(hole(start)),
+        }
     }
 
     fn log_state(&self) -> io::Result<LogState<TypeConfig>> {
@@ -94,7 +117,9 @@ impl LogStore {
 
     fn write(&self, entries: impl IntoIterator<Item = Entry>) -> io::Result<()> {
         for entry in entries {
-            records::put(&self.disk.entries, entry.log_id.index, &codec::encode(&entry))?;
+            let index = entry.log_id.index;
+            records::put(&self.disk.entries, index, &codec::encode(&entry))?;
+            self.disk.mark().appended(index + 1);
         }
         Ok(())
     }
@@ -128,7 +153,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
         start: u64,
         end: u64,
     ) -> Result<Vec<Entry>, StorageError> {
-        self.read(start, end, APPEND_BYTES).map_err(unread)
+        self.read_to_send(start, end).map_err(unread)
     }
 }
 
@@ -145,6 +170,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), StorageError> {
         self.state(VOTE, vote).map_err(unvoted)?;
+        self.disk.mark().voted(*vote);
         self.disk.durable().await.map_err(unvoted)
     }
 
@@ -178,7 +204,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {
-        records::remove_from(&self.disk.entries, log_id.index).map_err(unwritten)
+        let disk = self.disk.clone();
+        let removed = tokio::task::spawn_blocking(move || {
+            disk.mark().lower(log_id.index, || records::remove_from(&disk.entries, log_id.index))
+        });
+        let removed = removed.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        removed.map_err(unwritten)
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError> {
@@ -189,6 +220,11 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 fn entry(record: &[u8]) -> io::Result<Entry> {
     let decoded = codec::decode(record, RECORD_BYTES_MAX);
     decoded.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+fn hole(index: u64) -> io::Error {
+    let what = format!("the log has a hole before entry {index}");
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 fn unread(error: io::Error) -> StorageError {
@@ -262,6 +298,37 @@ mod tests {
         assert_eq!(state.last_purged_log_id, Some(entry_at(2, 0).log_id));
         assert_eq!(state.last_log_id, Some(entry_at(8, 0).log_id));
         assert_eq!(log.try_get_log_entries(..).await.unwrap().len(), 6);
+    }
+
+    #[tokio::test]
+    async fn a_hole_is_never_sent_on() {
+        let home = tempfile::tempdir().unwrap();
+        let mut log = LogStore::open(Disk::open(home.path()).await.unwrap()).unwrap();
+        log.blocking_append((1..=9).map(|index| entry_at(index, 10))).await.unwrap();
+        log.purge(entry_at(2, 0).log_id).await.unwrap();
+        assert!(log.limited_get_log_entries(2, 6).await.unwrap().is_empty());
+        let from_five = log.disk.entries.range(5u64.to_be_bytes()..).keys().next().unwrap();
+        log.disk.entries.remove(from_five.unwrap()).unwrap();
+        assert_eq!(log.limited_get_log_entries(3, 5).await.unwrap().len(), 2);
+        assert!(log.limited_get_log_entries(3, 9).await.is_err());
+        assert!(log.limited_get_log_entries(5, 9).await.is_err());
+        assert!(log.try_get_log_entries(..).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_log_that_quietly_lost_its_end_is_damaged() {
+        let home = tempfile::tempdir().unwrap();
+        let mut log = LogStore::open(Disk::open(home.path()).await.unwrap()).unwrap();
+        log.blocking_append((1..=9).map(|index| entry_at(index, 10))).await.unwrap();
+        log.truncate(entry_at(8, 0).log_id).await.unwrap();
+        let mut log = reopened(&home, log).await;
+        log.blocking_append([entry_at(8, 10)]).await.unwrap();
+        records::remove_from(&log.disk.entries, 8).unwrap();
+        let disk = log.disk.clone();
+        drop(log);
+        let error = LogStore::open(disk).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert!(error.to_string().contains("entries before 9"), "{error}");
     }
 
     #[tokio::test]

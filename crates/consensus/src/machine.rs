@@ -116,8 +116,10 @@ impl RaftStateMachine<TypeConfig> for Replica {
         }
         let expected = commands.len();
         let outcomes = self.machine.apply(commands);
-        assert_eq!(outcomes.len(), expected, "a machine returns one outcome per entry");
-        Ok(outcomes)
+        match outcomes.len() == expected {
+            true => Ok(outcomes),
+            false => Err(broken("it did not return one outcome for each entry")),
+        }
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
@@ -162,7 +164,9 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let taken = tokio::task::spawn_blocking(move || machine.snapshot()).await;
         let (index, state) = taken.map_err(|panic| unsaved(io::Error::other(panic)))?;
         let applied = self.applied.map_or(0, |id| id.index);
-        assert!(index >= applied, "a machine's snapshot contains whatever Raft applied to it");
+        if index < applied {
+            return Err(broken("its snapshot lacks entries that were applied"));
+        }
         let saved = Saved {
             meta: SnapshotMeta {
                 last_log_id: self.applied,
@@ -226,6 +230,12 @@ async fn on_disk<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
 }
 
+/// A machine that breaks its contract stops the node; openraft would not notice a panic here.
+fn broken(how: &'static str) -> StorageError {
+    StorageIOError::write_state_machine(AnyError::error(format!("the machine is broken: {how}")))
+        .into()
+}
+
 fn unsaved(error: io::Error) -> StorageError {
     StorageIOError::write_snapshot(None, AnyError::new(&error)).into()
 }
@@ -287,6 +297,39 @@ mod tests {
         let fresh = Arc::new(Tape::default());
         Replica::open(home.path(), fresh.clone()).await.unwrap();
         assert!(fresh.commands() == tape.commands());
+    }
+
+    /// Forgets all it is told.
+    struct Sieve;
+
+    impl Machine for Sieve {
+        fn apply(&self, _entries: Vec<(u64, Bytes)>) -> Vec<Bytes> {
+            Vec::new()
+        }
+        fn snapshot(&self) -> (u64, Bytes) {
+            (0, Bytes::new())
+        }
+        fn install(&self, _index: u64, _snapshot: Bytes) -> Result<(), String> {
+            Err("sieves hold nothing".into())
+        }
+        fn applied(&self) -> u64 {
+            0
+        }
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_breaks_its_contract_is_an_error() {
+        let home = tempfile::tempdir().unwrap();
+        let mut replica = Replica::open(home.path(), Arc::new(Sieve)).await.unwrap();
+        assert!(replica.apply([entry(1, "a")]).await.is_err());
+        assert!(replica.get_snapshot_builder().await.build_snapshot().await.is_err());
+
+        let home = tempfile::tempdir().unwrap();
+        let mut good = Replica::open(home.path(), Arc::new(Tape::default())).await.unwrap();
+        good.apply([entry(1, "a")]).await.unwrap();
+        good.get_snapshot_builder().await.build_snapshot().await.unwrap();
+        let refusal = Replica::open(home.path(), Arc::new(Sieve)).await.err().unwrap();
+        assert!(refusal.to_string().ends_with("sieves hold nothing"), "{refusal}");
     }
 
     #[tokio::test]

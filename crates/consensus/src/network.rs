@@ -348,7 +348,8 @@ mod tests {
     fn a_client_costs_no_message() {
         let link = Arc::new(SlowLink::default());
         let mut wires = Wires::new(link.clone(), Timings::lan());
-        let client = wires.new_client(2, &EmptyNode::new());
+        let nowhere = EmptyNode::new();
+        let client = wires.new_client(2, &nowhere);
         let waker = futures_util::task::noop_waker();
         let mut context = std::task::Context::from_waker(&waker);
         assert!(std::pin::pin!(client).poll(&mut context).is_ready());

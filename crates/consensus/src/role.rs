@@ -1,4 +1,7 @@
 //! What part a node plays in its group right now, read off openraft's metrics.
+//!
+//! A reading, never a promise: by the time it is looked at, another node may lead. Whoever needs
+//! certainty asks [`Group::confirm_leadership`](crate::Group::confirm_leadership).
 
 use std::time::Duration;
 

@@ -68,7 +68,8 @@ impl Timings {
             max_in_snapshot_log_to_keep: every / 5,
             ..Config::default()
         };
-        config.validate().map(Arc::new).map_err(ConsensusError::Timings)
+        let contradiction = |error| ConsensusError::Timings(Box::new(error));
+        config.validate().map(Arc::new).map_err(contradiction)
     }
 }
 

@@ -15,6 +15,7 @@ mod upstream;
 mod apply;
 mod confirm;
 mod receipt;
+mod join;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use model::{LogPosition, Moment, NodeName};
 pub use apply::{ApplyError, Needs, Replica, read_outcome};
 pub use child::follow as run;
 pub use confirm::Confirm;
+pub use join::vet;
 pub use ports::{
     Channel, Disconnected, Group, Host, Members, Peer, Peers, ProposeError, Role, Shelf,
 };

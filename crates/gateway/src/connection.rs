@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 use crate::inbound;
 use crate::listen::{Guest, Limits, Tasks, Visit};
 use crate::outgoing::Outgoing;
-use crate::pulse::{Exchange, Pulse, Verdict, Watched};
+use crate::pulse::{Exchange, Pulse, Verdict};
+use crate::watched::Watched;
 
 /// Streams at once on one HTTP/2 connection: browsers use about a hundred.
 const STREAMS_MAX: u32 = 256;

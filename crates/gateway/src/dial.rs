@@ -39,7 +39,7 @@ pub(crate) async fn connect(lane: &Lane, origin: &Origin) -> Result<Link, Origin
             tracing::debug!(%address, %error, "origin connection ended");
         }
     });
-    Ok(Link { sender, driver: AbortOnDropHandle::new(driver) })
+    Ok(Link { sender, _driver: AbortOnDropHandle::new(driver) })
 }
 
 async fn open(lane: &Lane, origin: &Origin) -> Result<TcpStream, OriginError> {

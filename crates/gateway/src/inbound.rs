@@ -2,11 +2,10 @@
 //!
 //! hyper has refused what cannot be parsed; here is refused what could be read in two ways. Where
 //! hyper is lenient: of `Transfer-Encoding` with `Content-Length` it believes the former, hides the
-//! latter and closes the connection after the answer, as RFC 9112 §6.1 allows. `Upgrade` is ignored.
-//!
-//! Interim responses stay behind: hyper 1.12 as a server sends `100 Continue` when the body is first
-//! read, and has no means to send any other, so `interim` is always `None`. Trailers reach a viewer
-//! where HTTP/1 allows them: chunked, announced in `Trailer`, and asked for with `TE: trailers`.
+//! latter and closes the connection after the answer, as RFC 9112 §6.1 allows; `Upgrade` is nothing
+//! to it. Interim responses stay behind: as a server hyper 1.12 sends `100 Continue` when the body
+//! is first read and has no means to send any other, so `interim` is always `None`. Trailers reach
+//! an HTTP/1 viewer only chunked, announced in `Trailer` and asked for with `TE: trailers`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,9 +19,10 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use model::limits::{HEADER_BYTES_MAX, HEADER_FIELDS_MAX, URL_BYTES_MAX};
-use serve::{Body, BodyError, BodyStream, Chunk};
+use serve::{Body, BodyError, BodyStream};
 use tokio::time;
 
+use crate::framing::{Coding, chunk, transfer_coding};
 use crate::outgoing::Outgoing;
 use crate::pulse::Exchange;
 use crate::refusal::Refusal;
@@ -93,11 +93,9 @@ fn check_size(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 fn check_framing(headers: &HeaderMap) -> Result<(), Refusal> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => Ok(()),
-        (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        (Some(_), _) => Err(Refusal::TransferCoding),
+    match transfer_coding(headers) {
+        Coding::None | Coding::Chunked => Ok(()),
+        Coding::Unknown => Err(Refusal::TransferCoding),
     }
 }
 
@@ -123,7 +121,8 @@ fn host(head: &Parts) -> Result<String, Refusal> {
 }
 
 fn target(head: &Parts) -> Result<String, Refusal> {
-    let is_http = head.uri.scheme_str().is_none_or(|scheme| scheme.eq_ignore_ascii_case("http"));
+    // `https` too: who ends TLS before us may well say so.
+    let is_http = head.uri.scheme_str().is_none_or(|scheme| ["http", "https"].contains(&scheme));
     let target = head.uri.path_and_query().ok_or(Refusal::NotATarget)?.as_str();
     if target.len() > URL_BYTES_MAX {
         return Err(Refusal::LongTarget);
@@ -160,12 +159,4 @@ fn incoming_stream(body: Incoming, version: Version, stall: Duration) -> BodyStr
         }
     })
     .boxed()
-}
-
-/// A frame is data or trailers; of a kind yet unknown nothing remains.
-pub(crate) fn chunk(frame: http_body::Frame<bytes::Bytes>) -> Chunk {
-    match frame.into_data() {
-        Ok(data) => Chunk::Data(data),
-        Err(frame) => Chunk::Trailers(frame.into_trailers().unwrap_or_default()),
-    }
 }

@@ -7,16 +7,19 @@
 //! Nothing here decides about caching, placement or freshness: what is refused at this door is
 //! refused because it is not one unambiguous HTTP message within the limits of the house.
 
-mod connection;
-mod dial;
-mod error;
-mod inbound;
 mod listen;
-mod outbound;
-mod outgoing;
-mod pool;
+mod connection;
 mod pulse;
+mod watched;
+mod inbound;
 mod refusal;
+mod framing;
+mod outgoing;
+mod outbound;
+mod message;
+mod dial;
+mod pool;
+mod error;
 
 pub use error::GatewayError;
 pub use listen::{Limits, Listener, Visit};

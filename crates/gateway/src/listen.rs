@@ -135,7 +135,10 @@ impl Tasks {
     async fn finish(&self, patience: Duration) {
         self.running.close();
         if time::timeout(patience, self.running.wait()).await.is_err() {
-            tracing::warn!(tasks = self.running.len(), "connections aborted: draining took too long");
+            tracing::warn!(
+                tasks = self.running.len(),
+                "connections aborted: draining took too long"
+            );
             self.abort.cancel();
             self.running.wait().await;
         }
@@ -163,8 +166,5 @@ fn bound_socket(address: SocketAddr) -> io::Result<TcpListener> {
 
 fn is_about_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }

@@ -2,36 +2,31 @@
 //!
 //! One fetch holds one slot of its origin's pool from the first try to the last byte of the body.
 //! A kept connection may have died unnoticed: a request that never left goes out again on a fresh
-//! one, and so, once, does a `GET` or `HEAD` without a body that was not answered (RFC 9112 §9.3.1).
+//! one, and so, once, does a `GET` or `HEAD` without a body that got no answer (RFC 9112 §9.3.1).
 //!
-//! Nothing is cached, rewritten or retried beyond that. A body that ends early is an error, never an
-//! end; only a body that the origin delimits by closing ends where the connection does.
+//! Nothing is cached, rewritten or retried beyond that. A body that ends early is an error, never
+//! an end; only a body that the origin delimits by closing ends where the connection does.
 
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
-use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
-use http::uri::{PathAndQuery, Uri};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::CONTENT_LENGTH;
+use http::{Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use model::Origin;
-use serve::{Body, BodyError, BodyStream, OriginAnswer, OriginError, OriginRequest, Origins};
+use serve::{BodyError, BodyStream, OriginAnswer, OriginError, OriginRequest, Origins};
 use tokio::time;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::dial;
-use crate::inbound::chunk;
-use crate::outgoing::{Outgoing, Witness};
+use crate::framing::{Coding, chunk, transfer_coding};
+use crate::message::{Message, Upload, compose, replica};
 use crate::pool::{Lane, Lease, Link, Pool};
-
-/// A request as it goes to an origin.
-pub(crate) type Message = Request<Outgoing<Moved>>;
 
 /// The origin servers, over pooled HTTP/1.1 connections. Clones share the pool.
 #[derive(Clone)]
@@ -72,21 +67,21 @@ async fn fetch(
     request: OriginRequest,
 ) -> Result<OriginAnswer, OriginError> {
     let patience = origin.response_timeout();
-    let moved = Moved::default();
-    let mut message = compose(&lane, request, &moved)?;
+    let upload = Upload::default();
+    let mut message = compose(&lane, request, &upload)?;
     let slot = lane.slot(origin.connection_timeout()).await?;
     if let Some(mut link) = lane.reuse().await {
-        let spare = replica(&message, &moved);
-        match send(&mut link, message, &moved, patience).await {
-            Ok(response) => return answer(slot.lease(link, &origin), response, patience),
+        let spare = replica(&message);
+        match send(&mut link, message, &upload, patience).await {
+            Ok(response) => return answer(slot.lease(link, &origin, upload), response, patience),
             Err(failure) => {
                 message = failure.again(spare).map_err(|failure| failure.explain(&lane))?;
             }
         }
     }
     let mut link = dial::connect(&lane, &origin).await?;
-    match send(&mut link, message, &moved, patience).await {
-        Ok(response) => answer(slot.lease(link, &origin), response, patience),
+    match send(&mut link, message, &upload, patience).await {
+        Ok(response) => answer(slot.lease(link, &origin, upload), response, patience),
         Err(failure) => Err(failure.explain(&lane)),
     }
 }
@@ -144,75 +139,11 @@ impl Failure {
     }
 }
 
-/// Whether a request's body has moved since somebody last looked.
-#[derive(Clone, Default)]
-pub(crate) struct Moved(Arc<AtomicBool>);
-
-impl Witness for Moved {
-    fn frame(&self) {
-        self.0.store(true, Relaxed);
-    }
-
-    fn broken(&self) {}
-}
-
-fn compose(lane: &Lane, request: OriginRequest, moved: &Moved) -> Result<Message, OriginError> {
-    let OriginRequest { method, host, target, mut headers, body, interim } = request;
-    let refuse = |what| OriginError::Unreachable(format!("{what} for {} is unfit", lane.address));
-    let target = PathAndQuery::try_from(target).map_err(|_| refuse("the target"))?;
-    let host = HeaderValue::try_from(host.as_str()).map_err(|_| refuse("the host"))?;
-    headers.insert(HOST, host);
-    frame(&mut headers, &method, &body);
-    let mut message = Request::new(Outgoing::new(body, moved.clone()));
-    *message.method_mut() = method;
-    *message.uri_mut() = Uri::from(target);
-    *message.headers_mut() = headers;
-    if let Some(interim) = interim {
-        hyper::ext::on_informational(&mut message, move |head| {
-            interim(head.status(), head.headers().clone());
-        });
-    }
-    Ok(message)
-}
-
-/// Says how the body is delimited (RFC 9112 §6.3); hyper would drop a chunked body of a `GET`.
-fn frame(headers: &mut HeaderMap, method: &Method, body: &Body) {
-    headers.remove(CONTENT_LENGTH);
-    headers.remove(TRANSFER_ENCODING);
-    match body {
-        Body::Empty => {
-            // RFC 9110 §8.6: methods that expect content say that there is none.
-            if [Method::POST, Method::PUT, Method::PATCH].contains(method) {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
-            }
-        }
-        Body::Whole { bytes, .. } | Body::Stream { bytes: Some(bytes), .. } => {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(*bytes));
-        }
-        Body::Stream { bytes: None, .. } => {
-            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-    }
-}
-
-fn replica(message: &Message, moved: &Moved) -> Option<Message> {
-    let is_safe = [Method::GET, Method::HEAD].contains(message.method());
-    if !is_safe || !message.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = Request::new(Outgoing::new(Body::Empty, moved.clone()));
-    *copy.method_mut() = message.method().clone();
-    *copy.uri_mut() = message.uri().clone();
-    *copy.headers_mut() = message.headers().clone();
-    *copy.extensions_mut() = message.extensions().clone();
-    Some(copy)
-}
-
 /// Sends `message`; the head must come within `patience`, counted anew while its body moves.
 async fn send(
     link: &mut Link,
     message: Message,
-    moved: &Moved,
+    upload: &Upload,
     patience: Duration,
 ) -> Result<Response<Incoming>, Failure> {
     let mut sending = std::pin::pin!(link.sender.try_send_request(message));
@@ -225,7 +156,7 @@ async fn send(
                     None => Failure::of(unsent.into_error()),
                 });
             }
-            Err(_) if moved.0.swap(false, Relaxed) => {}
+            Err(_) if upload.has_moved() => {}
             Err(_) => return Err(Failure::Late(patience)),
         }
     }
@@ -236,10 +167,18 @@ fn answer(
     response: Response<Incoming>,
     patience: Duration,
 ) -> Result<OriginAnswer, OriginError> {
-    let (head, incoming) = response.into_parts();
+    let (mut head, incoming) = response.into_parts();
+    let refuse = |what| Err(OriginError::Unreachable(format!("{} {what}", lease.address())));
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        let address = lease.address();
-        return Err(OriginError::Unreachable(format!("{address} switched protocols unasked")));
+        return refuse("switched protocols unasked");
+    }
+    match transfer_coding(&head.headers) {
+        Coding::None => {}
+        Coding::Chunked => {
+            // RFC 9112 §6.3: it overrules the length, which must not travel on.
+            head.headers.remove(CONTENT_LENGTH);
+        }
+        Coding::Unknown => return refuse("used a transfer coding other than chunked"),
     }
     let body_bytes = incoming.size_hint().exact();
     let body = receive(lease, incoming, patience);

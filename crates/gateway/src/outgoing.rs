@@ -126,3 +126,30 @@ fn measured(
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use http_body::Body as _;
+
+    use super::*;
+    use crate::message::Upload;
+
+    #[test]
+    fn bytes_at_hand_go_out_uncopied_and_in_order() {
+        let chunks: Arc<[Bytes]> = [Bytes::from(vec![1; 9]), Bytes::from(vec![2])].into();
+        let body = Body::Whole { chunks: Arc::clone(&chunks), bytes: 10 };
+        let mut out = pin!(Outgoing::new(body, Upload::default().witness()));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        for chunk in chunks.iter() {
+            assert!(!out.is_end_stream());
+            let Poll::Ready(Some(Ok(frame))) = out.as_mut().poll_frame(&mut cx) else {
+                panic!("a frame was due");
+            };
+            assert_eq!(frame.into_data().unwrap().as_ptr(), chunk.as_ptr());
+        }
+        assert!(out.is_end_stream());
+        assert_eq!(out.size_hint().exact(), Some(0));
+    }
+}

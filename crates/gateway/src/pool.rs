@@ -19,13 +19,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{self, Instant};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::outbound::Moved;
+use crate::message::{Moved, Upload};
 use crate::outgoing::Outgoing;
 
 /// How often idle connections are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
-/// How long a kept connection may take to be ready. It is at once, unless the origin answered
-/// before it had the whole request.
+/// How long a kept connection may take to be ready: its task may still have to hear that the last
+/// exchange is over.
 const READY: Duration = Duration::from_millis(10);
 
 /// All lanes.
@@ -105,21 +105,21 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) fn lease(self, link: Link, origin: &Origin) -> Lease {
-        Lease { link, keep: origin.keepalive_timeout(), slot: self }
+    pub(crate) fn lease(self, link: Link, origin: &Origin, upload: Upload) -> Lease {
+        Lease { link, upload, keep: origin.keepalive_timeout(), slot: self }
     }
 }
 
 /// An open connection and the task that drives it; dropped, it closes.
 pub(crate) struct Link {
     pub(crate) sender: SendRequest<Outgoing<Moved>>,
-    #[expect(dead_code, reason = "aborts the task when dropped")]
-    pub(crate) driver: AbortOnDropHandle<()>,
+    pub(crate) _driver: AbortOnDropHandle<()>,
 }
 
 /// A connection in use. Dropped before its response was read to the end, it closes.
 pub(crate) struct Lease {
     link: Link,
+    upload: Upload,
     keep: Duration,
     slot: Slot,
 }
@@ -130,11 +130,14 @@ impl Lease {
         &self.slot.lane.address
     }
 
-    /// The response was read to its end: keeps the connection for the next request.
+    /// The response was read to its end: keeps the connection for the next request, unless the
+    /// origin answered before it had all of this one.
     pub(crate) fn give_back(self) {
-        let Lease { link, keep, slot } = self;
-        let kept = Idle { link, until: Instant::now() + keep };
-        lock(&slot.lane.idle).push(kept);
+        let Lease { link, upload, keep, slot } = self;
+        if upload.is_over() {
+            let kept = Idle { link, until: Instant::now() + keep };
+            lock(&slot.lane.idle).push(kept);
+        }
     }
 }
 

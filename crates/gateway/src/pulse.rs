@@ -6,20 +6,19 @@
 //! the exchanges note here what happens, a few relaxed atomics each, and the connection's task
 //! looks now and then. It never interrupts an exchange that waits for us.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::Version;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::listen::Limits;
 use crate::outgoing::Witness;
+
+/// However short the limits, a connection's task does not spin.
+const LOOK_AGAIN_MIN: Duration = Duration::from_millis(10);
 
 /// What happens on a connection, in milliseconds since its accept; 0 stands for "not now".
 pub(crate) struct Pulse {
@@ -59,10 +58,10 @@ impl Pulse {
     pub(crate) fn verdict(&self, limits: &Limits) -> Verdict {
         let now = Duration::from_millis(self.now());
         let left = |since: u64, allowed: Duration| {
-            (Duration::from_millis(since) + allowed).checked_sub(now).filter(|left| !left.is_zero())
+            let due = Duration::from_millis(since).saturating_add(allowed);
+            due.checked_sub(now).filter(|left| !left.is_zero())
         };
-        let look_again = limits.head / 4;
-        let mut wait = look_again;
+        let mut wait = (limits.head / 4).max(LOOK_AGAIN_MIN);
         let blocked = self.blocked_since.load(Relaxed);
         if blocked != 0 {
             match left(blocked, limits.stall) {
@@ -86,11 +85,7 @@ impl Pulse {
         }
     }
 
-    fn now(&self) -> u64 {
-        1 + u64::try_from(self.accepted.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
-    }
-
-    fn note_read(&self) {
+    pub(crate) fn note_read(&self) {
         let between = self.exchanges.load(Relaxed) == 0 && self.head_since.load(Relaxed) == 0;
         // HTTP/2 connections also carry pings and window updates, which begin no request.
         if between && !self.multiplexed.load(Relaxed) {
@@ -98,7 +93,7 @@ impl Pulse {
         }
     }
 
-    fn note_write<T>(&self, outcome: Poll<T>) -> Poll<T> {
+    pub(crate) fn note_write<T>(&self, outcome: Poll<T>) -> Poll<T> {
         let blocked = self.blocked_since.load(Relaxed) != 0;
         match (outcome.is_pending(), blocked) {
             (true, false) => self.blocked_since.store(self.now(), Relaxed),
@@ -106,6 +101,15 @@ impl Pulse {
             (true, true) | (false, false) => {}
         }
         outcome
+    }
+
+    /// Whether the connection has to end in a reset rather than cleanly.
+    pub(crate) fn must_reset(&self) -> bool {
+        self.reset.load(Relaxed)
+    }
+
+    fn now(&self) -> u64 {
+        1 + u64::try_from(self.accepted.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
     }
 }
 
@@ -142,73 +146,5 @@ impl Drop for Exchange {
         if self.pulse.exchanges.fetch_sub(1, Relaxed) == 1 {
             self.pulse.quiet_since.store(self.pulse.now(), Relaxed);
         }
-    }
-}
-
-/// A viewer's socket that tells the pulse what passes through it.
-pub(crate) struct Watched {
-    stream: TcpStream,
-    pulse: Arc<Pulse>,
-}
-
-impl Watched {
-    pub(crate) fn new(stream: TcpStream, pulse: Arc<Pulse>) -> Watched {
-        Watched { stream, pulse }
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        if self.pulse.reset.load(Relaxed) {
-            // A socket that cannot be told to reset is already gone.
-            let _ = self.stream.set_zero_linger();
-        }
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.pulse.note_read();
-        }
-        outcome
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.pulse.note_write(outcome)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.pulse.note_write(outcome)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

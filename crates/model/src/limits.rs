@@ -104,3 +104,22 @@ pub const FAREWELL: Duration = Duration::from_secs(1);
 /// Objects of [`OBJECT_BYTES_MAX`] that a shard of the memory store has room for, where the budget
 /// allows: keeping one of them then costs a shard at most a quarter of what it holds.
 pub const OBJECTS_PER_SHARD_MIN: u64 = 4;
+/// How long a caller of the admin API may ask to be kept waiting for a command.
+pub const ADMIN_WAIT_MAX: Duration = Duration::from_secs(120);
+/// Connections at once to one node's admin API: operators, probes and scrapers are few.
+pub const ADMIN_CONNECTIONS_MAX: usize = 128;
+/// How long such a connection may be silent: longer than [`ADMIN_WAIT_MAX`], a waiting caller says nothing.
+pub const ADMIN_SILENCE: Duration = Duration::from_secs(150);
+/// How long a node that stops waits for the admin answers that are under way.
+pub const ADMIN_DRAIN: Duration = Duration::from_secs(5);
+/// Characters of an idempotency key that a caller chose.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 64;
+/// Bytes of the shortest admin token: 16 letters and digits drawn at random are 95 bits.
+pub const TOKEN_BYTES_MIN: usize = 16;
+/// Bytes of the longest admin token: it travels in a header field of every request.
+pub const TOKEN_BYTES_MAX: usize = 1024;
+/// Gossip messages that wait to be read; beyond it they are dropped, gossip repeats itself.
+pub const GOSSIP_QUEUED_MAX: usize = 256;
+/// Compressed blocks in one gossip message, which inflate to 64 KiB each at most. Honest ones hold
+/// 16 KiB, and what 2,000 nodes say of themselves fits in half as many.
+pub const GOSSIP_BLOCKS_MAX: usize = 64;

@@ -110,7 +110,7 @@ impl Reading {
     pub(crate) fn or_stale(self, found: &Found, want: &Want, now: Moment) -> Reading {
         let failed = match &self {
             Reading::Failed(_) => true,
-            Reading::Here(obtained) => is_error(obtained.head().status),
+            Reading::Here(obtained) => caching::is_failure(obtained.head().status),
             Reading::Again | Reading::Stale => false,
         };
         let allows = |copy: &Copy| {
@@ -121,10 +121,6 @@ impl Reading {
         }
         self
     }
-}
-
-fn is_error(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
 impl Obtained {
@@ -159,9 +155,7 @@ impl Obtained {
     fn ttl(&self, now: Moment) -> Option<i64> {
         let Obtained::Stored(entry) = self else { return None };
         let copy = Obtained::copy(entry);
-        let lifetime = i64::try_from(copy.terms.lifetime.as_secs()).ok()?;
-        let age = i64::try_from(copy.object.head.age_at(now).as_secs()).ok()?;
-        Some(lifetime.saturating_sub(age))
+        Some(copy.terms.ttl_at(copy.object.head.age_at(now)))
     }
 
     fn into_body(self) -> Body {

@@ -1,1 +1,23 @@
-//! The story, told with stand-in ports.
+//! The story, told with stand-in ports: promises about what viewers, peers and origins see.
+//!
+//! [`world`] is the stage; the other files are themes. A test sends requests into a pretend mesh,
+//! opens gates, moves the clock and the log, and looks at what arrived where.
+
+mod origin;
+mod ports;
+mod viewer;
+mod wires;
+mod world;
+
+mod tiers;
+mod collapsing;
+mod conditions;
+mod freshness;
+mod purge;
+mod peers;
+mod resume;
+mod uncacheable;
+mod vary;
+mod large;
+mod refusals;
+mod pass;

@@ -4,5 +4,6 @@
 //! no purge: whether an object may still be served is decided at every read, above it.
 
 pub mod memory;
+mod store;
 
 pub use memory::{Memory, Weigh};

@@ -39,7 +39,8 @@ impl Channel {
     }
 }
 
-/// Frames to the peer. Waits while the peer does not read.
+/// Frames to the peer. Waits while the peer does not read. Dropped without [`Sender::finish`], it
+/// resets the stream, and what is still on its way is lost with it.
 #[derive(Debug)]
 pub struct Sender {
     stream: SendStream,
@@ -282,4 +283,182 @@ fn header(frame: &Bytes) -> Result<Bytes, LinkError> {
 fn text(reason: &[u8]) -> String {
     let reason = &reason[..reason.len().min(REASON_BYTES_MAX)];
     String::from_utf8_lossy(reason).chars().filter(|c| !c.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::fixture::{Pair, pair};
+
+    /// Two ends of one stream, the first byte already read.
+    async fn channels(pair: &Pair) -> (Channel, Channel) {
+        let (send, receive) = pair.dialler.open_bi().await.unwrap();
+        let mut near = Channel::opened(send, receive);
+        near.sender.begin(Kind::Follow).await.unwrap();
+        let (send, receive) = pair.acceptor.accept_bi().await.unwrap();
+        let mut far = Channel::accepted(send, receive);
+        assert_eq!(far.receiver.kind().await.unwrap(), Kind::Follow);
+        (near, far)
+    }
+
+    fn bytes(length: usize) -> Bytes {
+        (0..length).map(|at| (at % 251) as u8).collect::<Vec<_>>().into()
+    }
+
+    #[tokio::test]
+    async fn frames_of_every_size_arrive_and_then_the_end() {
+        let pair = pair().await;
+        let (near, mut far) = channels(&pair).await;
+        far.sender.admit().await.unwrap();
+        let sizes = [1, 1200, CHUNK_BYTES_MAX, 1024 * 1024, FRAME_BYTES_MAX];
+        let Channel { mut sender, receiver: mut near } = near;
+        let sent = async {
+            sender.send(Bytes::new()).await.unwrap();
+            for size in sizes {
+                sender.send(bytes(size)).await.unwrap();
+            }
+            let beyond = sender.send(Bytes::from(vec![0; FRAME_BYTES_MAX + 1])).await;
+            assert!(matches!(beyond, Err(LinkError::TooLong(..))));
+            sender.finish().await.unwrap();
+        };
+        let received = async {
+            for size in sizes {
+                assert_eq!(far.receiver.next().await.unwrap().unwrap(), bytes(size), "{size}");
+            }
+            assert!(far.receiver.next().await.unwrap().is_none());
+            assert!(far.receiver.next().await.unwrap().is_none(), "the end stays the end");
+            far.sender.finish().await.unwrap();
+        };
+        tokio::join!(sent, received);
+        assert!(near.next().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_stops_before_its_end_is_broken() {
+        let pair = pair().await;
+
+        let (mut near, mut far) = channels(&pair).await;
+        near.sender.send(bytes(100)).await.unwrap();
+        near.sender.stream.finish().unwrap();
+        assert_eq!(far.receiver.next().await.unwrap().unwrap(), bytes(100));
+        for _ in 0..2 {
+            let end = far.receiver.next().await;
+            assert!(matches!(end, Err(LinkError::Broken)), "finished by QUIC alone: {end:?}");
+        }
+
+        let (mut near, mut far) = channels(&pair).await;
+        let (header, half) = (Bytes::from_static(&[100, 0, 0, 0]), bytes(50));
+        near.sender.write(&mut [header, half]).await.unwrap();
+        near.sender.stream.finish().unwrap();
+        let end = far.receiver.next().await;
+        assert!(matches!(end, Err(LinkError::Broken)), "within a frame: {end:?}");
+
+        let (near, mut far) = channels(&pair).await;
+        drop(near.sender);
+        let end = far.receiver.next().await;
+        assert!(matches!(end, Err(LinkError::Broken)), "dropped: {end:?}");
+
+        let (_near, mut far) = channels(&pair).await;
+        pair.dialler.close(code::GOODBYE, b"");
+        let end = far.receiver.next().await;
+        assert!(matches!(end, Err(LinkError::Lost(_))), "the connection closed: {end:?}");
+    }
+
+    #[tokio::test]
+    async fn a_send_that_was_cancelled_leaves_the_stream_broken() {
+        let pair = pair().await;
+        let (mut near, mut far) = channels(&pair).await;
+        let mut sent = 0;
+        while near.sender.send(bytes(1024 * 1024)).now_or_never().is_some() {
+            sent += 1;
+        }
+        let after = near.sender.send(bytes(1)).await;
+        assert!(matches!(after, Err(LinkError::Broken)), "{after:?}");
+        assert!(matches!(near.sender.finish().await, Err(LinkError::Broken)));
+        let mut received = 0;
+        let end = loop {
+            match far.receiver.next().await {
+                Ok(Some(_)) => received += 1,
+                other => break other,
+            }
+        };
+        assert!(matches!(end, Err(LinkError::Broken)), "{end:?}");
+        assert!(received <= sent);
+    }
+
+    #[tokio::test]
+    async fn a_receive_that_was_cancelled_loses_nothing() {
+        let pair = pair().await;
+        let (mut near, mut far) = channels(&pair).await;
+        near.sender.write(&mut [Bytes::from_static(&[4, 0])]).await.unwrap();
+        while far.receiver.partial.len() < 2 {
+            assert!(far.receiver.next().now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+        near.sender.write(&mut [Bytes::from_static(&[0, 0, 7, 8, 9])]).await.unwrap();
+        while far.receiver.partial.len() < 3 || far.receiver.length.is_none() {
+            assert!(far.receiver.next().now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+        near.sender.write(&mut [Bytes::from_static(&[10])]).await.unwrap();
+        assert_eq!(far.receiver.next().await.unwrap().unwrap().as_ref(), [7, 8, 9, 10]);
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_is_dropped_stops_the_sender() {
+        let pair = pair().await;
+        let (mut near, far) = channels(&pair).await;
+        drop(far.receiver);
+        near.sender.stopped().await;
+        let sent = near.sender.send(bytes(1)).await;
+        assert!(matches!(sent, Err(LinkError::Stopped)), "{sent:?}");
+    }
+
+    #[tokio::test]
+    async fn a_length_beyond_the_limit_ends_the_stream_before_memory_is_taken() {
+        let pair = pair().await;
+        let (mut near, mut far) = channels(&pair).await;
+        near.sender.write(&mut [Bytes::from_static(&[255; 4])]).await.unwrap();
+        let refused = far.receiver.next().await;
+        assert!(matches!(refused, Err(LinkError::Malformed)), "{refused:?}");
+        assert!(matches!(far.receiver.next().await, Err(LinkError::Broken)));
+        near.sender.stopped().await;
+
+        let (mut near, mut far) = channels(&pair).await;
+        let header = Bytes::copy_from_slice(&(FRAME_BYTES_MAX as u32).to_le_bytes());
+        near.sender.write(&mut [header, Bytes::from_static(&[1])]).await.unwrap();
+        while far.receiver.partial.is_empty() || far.receiver.length.is_none() {
+            assert!(far.receiver.next().now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+        assert!(far.receiver.partial.capacity() <= CHUNK_BYTES_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_heard_instead_of_frames() {
+        let pair = pair().await;
+        let (mut near, far) = channels(&pair).await;
+        let long = "é".repeat(REASON_BYTES_MAX);
+        far.sender.refuse(&long).await.unwrap();
+        let Err(LinkError::Refused(reason)) = near.receiver.next().await else {
+            panic!("a refusal was sent");
+        };
+        assert_eq!(reason, "é".repeat(REASON_BYTES_MAX / 2));
+    }
+
+    #[tokio::test]
+    async fn a_message_is_one_frame_or_none() {
+        let pair = pair().await;
+        for length in [0, 1, 100_000] {
+            let (near, mut far) = channels(&pair).await;
+            let sent = near.sender.message(bytes(length));
+            let (sent, received) = tokio::join!(sent, far.receiver.message());
+            sent.unwrap();
+            assert_eq!(received.unwrap(), bytes(length));
+        }
+        let (mut near, mut far) = channels(&pair).await;
+        near.sender.send(bytes(1)).await.unwrap();
+        near.sender.message(bytes(1)).await.unwrap();
+        assert!(matches!(far.receiver.message().await, Err(LinkError::Malformed)));
+    }
 }

@@ -4,7 +4,6 @@
 //! protocol. TLS lets a dialler believe itself connected before the other side has looked at its
 //! certificate, so nothing counts as connected until the welcome has come.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use model::Instance;
@@ -17,9 +16,7 @@ use wire::hello::{Answer, Hello, Lane, PREFIX_BYTES, PROTOCOL, Prefix, Reason};
 use crate::code;
 use crate::error::LinkError;
 use crate::identity::{Identity, PeerIdentity, canonical};
-
-/// Reads the wall clock.
-pub type WallClock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+use crate::service::WallClock;
 
 /// This node, as it introduces itself.
 pub(crate) struct Ourselves {
@@ -207,6 +204,8 @@ fn malformed(connection: &Connection) -> LinkError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn us() -> Ourselves {

@@ -5,21 +5,30 @@
 //! hello, and each stream with the kind of what it carries. Whoever knows what the bytes mean
 //! implements [`Service`]. This crate never decides about caching, membership or the log.
 
+pub mod error;
+
+pub mod identity;
+
 pub mod authority;
+pub mod credentials;
+mod files;
+mod tls;
+
+pub mod service;
+
+pub mod links;
+
+mod presence;
+
+mod greet;
+
+mod slot;
+
+mod dial;
+mod inbound;
+
 pub mod channel;
 mod code;
-pub mod credentials;
-mod dial;
-pub mod error;
-mod files;
-mod greet;
-pub mod identity;
-mod inbound;
-pub mod links;
-mod presence;
-pub mod service;
-mod slot;
-mod tls;
 
 pub use authority::{Authority, Validity};
 pub use channel::{Channel, Receiver, Sender};
@@ -27,7 +36,7 @@ pub use credentials::Credentials;
 pub use error::{LinkError, TransportError};
 pub use identity::{Identity, PeerIdentity};
 pub use links::{Links, Local, Target};
-pub use service::{Directory, Refused, Service};
+pub use service::{Directory, Refused, Service, WallClock};
 
 #[cfg(test)]
 mod tests;

@@ -24,11 +24,11 @@ use crate::code;
 use crate::credentials::Credentials;
 use crate::dial::Dialler;
 use crate::error::{LinkError, TransportError};
-use crate::greet::{Ourselves, WallClock};
+use crate::greet::Ourselves;
 use crate::identity::PeerIdentity;
 use crate::inbound::Host;
 use crate::presence::Presence;
-use crate::service::{Directory, Service};
+use crate::service::{Directory, Service, WallClock};
 use crate::slot::Link;
 use crate::tls;
 

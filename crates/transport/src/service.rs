@@ -4,6 +4,8 @@
 //! the bytes. It never sees a peer whose certificate and hello were not checked.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -12,6 +14,9 @@ use wire::hello::Kind;
 
 use crate::channel::Channel;
 use crate::identity::PeerIdentity;
+
+/// Reads the wall clock.
+pub type WallClock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// A refusal in words, which travel to the peer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -154,7 +154,7 @@ mod tests {
         assert!(pauses[2..].iter().all(|pause| *pause == REDIAL_MAX));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn one_claims_and_a_failure_holds_until_its_time() {
         let slot = Slot::new();
         let now = Instant::now();

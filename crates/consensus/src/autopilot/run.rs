@@ -72,3 +72,76 @@ async fn obey(group: &Group, step: Step) -> Result<(), ChangeError> {
         Step::Remove(peer) => group.remove(peer, CHANGE_DEADLINE).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::RwLock;
+
+    use model::{Instance, Region};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::mesh::Links;
+
+    /// Everybody in one region; who is dead, and since when.
+    struct Town {
+        everybody: Vec<Instance>,
+        dead: RwLock<BTreeSet<Instance>>,
+        since: RwLock<Moment>,
+    }
+
+    impl Roster for Town {
+        fn candidates(&self) -> Vec<Candidate> {
+            let region: Region = "town".parse().unwrap();
+            let dead = self.dead.read().unwrap();
+            let candidate = |instance: &Instance| Candidate {
+                instance: *instance,
+                region: region.clone(),
+                may_vote: true,
+                alive: !dead.contains(instance),
+                since: *self.since.read().unwrap(),
+            };
+            self.everybody.iter().map(candidate).collect()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lone_founder_gets_company_and_a_dead_voter_a_successor() {
+        let links = Links::default();
+        let mut nodes = Vec::new();
+        for number in 1..=4 {
+            nodes.push(links.node(number).await);
+        }
+        nodes[0].group.bootstrap().await.unwrap();
+        let start = Instant::now();
+        let clock = move || Moment::at(start.elapsed());
+        let roster = Arc::new(Town {
+            everybody: nodes.iter().map(|node| node.me).collect(),
+            dead: RwLock::default(),
+            since: RwLock::new(Moment::START),
+        });
+        let rules = Rules { gone_after: Duration::from_secs(30), lag_max: 8 };
+        let pilots: Vec<_> = nodes
+            .iter()
+            .map(|node| tokio::spawn(run(node.group.clone(), roster.clone(), rules, clock)))
+            .collect();
+        let three = |role: &crate::Role| role.voters.len() == 3 && !role.joint;
+        let role = nodes[0].until("three voters", three).await;
+        assert_eq!(role.voters, [Instance(1), Instance(2), Instance(3)]);
+
+        let lost = nodes.remove(2);
+        *roster.since.write().unwrap() = clock();
+        roster.dead.write().unwrap().insert(lost.me);
+        links.cut(lost.me);
+        let early = clock().plus(rules.gone_after);
+        let replaced = [Instance(1), Instance(2), Instance(4)];
+        let mut changes = nodes[0].group.changes();
+        let successor = changes.wait_for(|role| role.voters == replaced && !role.joint);
+        tokio::time::timeout(rules.gone_after * 2, successor).await.unwrap().unwrap();
+        assert!(clock() > early, "a seat was given away too early");
+        for pilot in pilots {
+            pilot.abort();
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! `/v1/status`: the mesh as this node sees it.
+
+use axum::Json;
+use axum::extract::State;
+
+use crate::api::Counter;
+use crate::api::problems::ReadProblems;
+use crate::view::Status;
+
+/// The mesh as this node sees it
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    operation_id = "read_status",
+    tag = "mesh",
+    responses(
+        (status = 200, description = "Who belongs, who lives, how far the log is", body = Status),
+        ReadProblems
+    )
+)]
+pub(crate) async fn read(State(desk): State<Counter>) -> Json<Status> {
+    Json(desk.status())
+}

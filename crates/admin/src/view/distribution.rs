@@ -1,0 +1,116 @@
+//! Distributions in answers, and what a change of one did.
+//!
+//! A distribution's JSON is [`model::Distribution`] itself; [`schema`] only describes it for the OpenAPI document, since the
+//! model knows nothing of HTTP. A test holds the two together.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Receipt;
+
+/// Every distribution of the mesh.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Distributions {
+    /// By name.
+    #[schema(value_type = Vec<schema::Distribution>)]
+    pub distributions: Vec<Arc<model::Distribution>>,
+}
+
+/// What writing a distribution did, or would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DistributionReceipt {
+    /// Compared with what this node knew before.
+    pub change: Change,
+    /// The command's receipt; absent after a dry run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
+}
+
+/// What becomes of a distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It is new.
+    Created,
+    /// It is another than before.
+    Changed,
+    /// It is as before.
+    Unchanged,
+    /// It is gone.
+    Deleted,
+}
+
+/// The shape of the model's configuration nouns, for the OpenAPI document only.
+pub mod schema {
+    use serde::Deserialize;
+    use utoipa::ToSchema;
+
+    /// The hosts it answers for, its origins, and how its content is cached.
+    #[derive(Deserialize, ToSchema)]
+    #[serde(deny_unknown_fields)]
+    pub struct Distribution {
+        /// What commands and purges call it: one DNS label.
+        #[schema(examples("shop"))]
+        pub name: String,
+        /// Hosts it answers for. `*.example.com` covers every name below it; `*` takes what nobody else claims.
+        #[schema(examples(json!(["shop.example", "*.shop.example"])))]
+        pub aliases: Vec<String>,
+        /// Where its content comes from.
+        pub origins: Vec<Origin>,
+        /// How requests are handled.
+        pub default_cache_behavior: CacheBehavior,
+    }
+
+    /// One origin server.
+    #[derive(Deserialize, ToSchema)]
+    #[serde(deny_unknown_fields)]
+    pub struct Origin {
+        /// What behaviors call it.
+        pub id: String,
+        /// Host name or address, without a port.
+        pub domain_name: String,
+        /// TCP port for HTTP.
+        #[schema(required = false, default = 80)]
+        pub http_port: u16,
+        /// Seconds to establish a connection.
+        #[schema(required = false, default = 10, minimum = 1, maximum = 10)]
+        pub connection_timeout_seconds: u32,
+        /// Seconds to the first byte of an answer, and between two bytes of it.
+        #[schema(required = false, default = 30, minimum = 1, maximum = 120)]
+        pub response_timeout_seconds: u32,
+        /// Seconds that an idle connection is kept for the next request.
+        #[schema(required = false, default = 5, minimum = 1, maximum = 120)]
+        pub keepalive_timeout_seconds: u32,
+        /// Connections at once from one node.
+        #[schema(required = false, default = 1024, minimum = 1, maximum = 100_000)]
+        pub connections_max: u32,
+    }
+
+    /// How requests are handled.
+    #[derive(Deserialize, ToSchema)]
+    #[serde(deny_unknown_fields)]
+    pub struct CacheBehavior {
+        /// The `id` of one of the origins.
+        pub target_origin_id: String,
+        /// Lifetimes.
+        #[schema(required = false)]
+        pub cache_policy: CachePolicy,
+    }
+
+    /// How long objects may be served.
+    #[derive(Deserialize, ToSchema)]
+    #[serde(deny_unknown_fields)]
+    pub struct CachePolicy {
+        /// Seconds that win over a shorter lifetime from the origin. `no-store` and `private` are still never kept.
+        #[schema(required = false, default = 0)]
+        pub min_ttl_seconds: u32,
+        /// Seconds when the origin says nothing.
+        #[schema(required = false, default = 86_400)]
+        pub default_ttl_seconds: u32,
+        /// Seconds that cap what the origin says.
+        #[schema(required = false, default = 31_536_000)]
+        pub max_ttl_seconds: u32,
+    }
+}

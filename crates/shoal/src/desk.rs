@@ -1,0 +1,160 @@
+//! The operator's desk: what the admin door asks of this node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use admin::view::{LogStatus, NodeRole, NodeStatus, Served, ServedByTier, Status};
+use admin::{Metrics, Readiness};
+use consensus::Group;
+use control::{Command, CommandId, State};
+use follow::{Follow, Receipt, SubmitError};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use membership::Gossip;
+use model::{Level, Member};
+use serve::{Entry, World};
+use storage::Memory;
+use wire::gossip::Facts;
+
+/// Everything that operators may ask about.
+pub(crate) struct Desk {
+    /// The command story.
+    pub(crate) follow: Arc<Follow>,
+    /// What nodes say of themselves.
+    pub(crate) gossip: Arc<Gossip>,
+    /// The Raft group.
+    pub(crate) group: Group,
+    /// The object store.
+    pub(crate) store: Arc<Memory<Entry>>,
+    /// The request story.
+    pub(crate) world: Arc<World>,
+    /// Counters.
+    pub(crate) metrics: Arc<Metrics>,
+    /// This node.
+    pub(crate) me: Member,
+}
+
+impl admin::Desk for Desk {
+    fn submit(
+        &self,
+        id: Option<CommandId>,
+        command: Command,
+        level: Level,
+        patience: Duration,
+    ) -> BoxFuture<'static, Result<Receipt, SubmitError>> {
+        let follow = self.follow.clone();
+        let id = id.unwrap_or_else(|| CommandId(follow.host.dice()));
+        let metrics = self.metrics.clone();
+        async move {
+            let purges = matches!(command, Command::Invalidate(_));
+            let answer = follow::submit(&follow, id, command, level, patience).await;
+            if purges {
+                metrics.purged(level, &answer);
+            }
+            answer
+        }
+        .boxed()
+    }
+
+    fn status(&self) -> Status {
+        let state = Arc::clone(&self.follow.replica.state());
+        let peers = self.follow.members.peers();
+        let facts = self.gossip.facts();
+        let applied = state.applied();
+        let head = facts.values().map(|(facts, _)| facts.applied).max().unwrap_or_default();
+        let head = head.max(applied).max(self.follow.confirm.head());
+        let own_role = self.group.role();
+        let nodes: Vec<NodeStatus> = peers
+            .iter()
+            .filter_map(|peer| {
+                let member = state.member(&peer.name)?;
+                let mut said = facts.get(&peer.name).map(|(said, _)| said.clone());
+                if peer.name == self.me.name {
+                    let said = said.get_or_insert_default();
+                    said.applied = applied;
+                    said.votes = own_role.voter;
+                    said.leads = own_role.leads.then_some(own_role.term);
+                }
+                Some(describe(member, peer.alive, &said.unwrap_or_default(), head.index()))
+            })
+            .collect();
+        let leading = peers.iter().filter(|peer| peer.alive && peer.leads.is_some());
+        let leader = leading.max_by_key(|peer| peer.leads).map(|peer| peer.name.to_string());
+        Status {
+            mesh: state.mesh().map(str::to_owned),
+            node: self.me.name.to_string(),
+            ready: self.readiness() == Readiness::Ready,
+            leader,
+            log: LogStatus {
+                epoch: applied.epoch(),
+                applied: applied.to_string(),
+                head: head.to_string(),
+                applied_index: applied.index(),
+                head_index: head.index(),
+            },
+            nodes,
+            distributions: state.distributions().count() as u64,
+        }
+    }
+
+    fn state(&self) -> Arc<State> {
+        Arc::clone(&self.follow.replica.state())
+    }
+
+    fn readiness(&self) -> Readiness {
+        let waiting = |reason: &str| Readiness::Waiting(reason.to_owned());
+        let state = self.follow.replica.state();
+        if self.follow.replica.is_halted() {
+            return waiting("the log has an entry that this version cannot read: upgrade this node");
+        }
+        if state.member(&self.me.name).is_none_or(|listed| listed.instance != self.me.instance) {
+            return waiting("not in the roster yet");
+        }
+        if !self.follow.is_caught_up() {
+            return waiting("catching up with the log");
+        }
+        Readiness::Ready
+    }
+
+    fn metrics(&self) -> String {
+        let role = self.group.role();
+        let applied = self.follow.replica.applied();
+        let peers = self.follow.members.peers();
+        let readings = admin::Readings {
+            store_bytes: self.store.bytes(),
+            store_objects: self.store.len() as u64,
+            fills_running: self.world.fills.running() as u64,
+            applied,
+            head: self.follow.confirm.head().max(applied),
+            peers_alive: peers.iter().filter(|peer| peer.alive).count() as u64,
+            leads: role.leads,
+            term: role.term,
+        };
+        self.metrics.observe(&readings);
+        self.metrics.encode()
+    }
+}
+
+fn describe(member: &Member, alive: bool, said: &Facts, head: u64) -> NodeStatus {
+    let applied = said.applied.index();
+    let role = match (said.leads, said.votes) {
+        (Some(_), _) if alive => NodeRole::Leader,
+        (Some(_), _) | (None, true) => NodeRole::Voter,
+        (None, false) => NodeRole::Follower,
+    };
+    let [edge, regional, shield] = said.served.map(|tier| Served::of(tier.requests, tier.hits));
+    NodeStatus {
+        name: member.name.to_string(),
+        region: member.region.to_string(),
+        tiers: member.tiers.into(),
+        alive,
+        role,
+        address: member.address,
+        http: said.http,
+        admin: said.admin,
+        applied,
+        lag: head.saturating_sub(applied),
+        load: said.load,
+        served: ServedByTier { edge, regional, shield },
+    }
+}

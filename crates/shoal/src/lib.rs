@@ -1,0 +1,22 @@
+//! The program: wiring, and nothing else. `node` puts a node together from the floors below; `cli` is what people type.
+//!
+//! It is a library so that the integration tests may use what the demo uses: [`local`], a mesh of real processes on one machine.
+
+mod cli;
+pub mod client;
+mod command;
+mod config;
+mod demo;
+mod desk;
+mod host;
+mod journal;
+mod ledger;
+pub mod local;
+mod mesh;
+mod node;
+mod output;
+mod roster;
+mod shelf;
+mod telemetry;
+
+pub use cli::main;

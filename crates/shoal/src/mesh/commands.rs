@@ -1,0 +1,97 @@
+//! Commands going up and the log coming down, on the control lane.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use follow::{Disconnected, Follow};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, sink, stream};
+use model::NodeName;
+use model::limits::COMMAND_BYTES_MAX;
+use transport::{Channel, LinkError, Links, PeerIdentity, Refused, Sender, Target};
+use wire::hello::Kind;
+use wire::log::{Fate, Submission, Subscribe};
+
+/// Beyond what the asker waits itself, for the word to arrive.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The other nodes, as the command story speaks to them.
+pub(crate) struct Commands {
+    /// Where they are reached.
+    pub(crate) links: Links,
+}
+
+fn gone(error: LinkError) -> Disconnected {
+    Disconnected(error.to_string())
+}
+
+impl follow::Peers for Commands {
+    fn submit(
+        &self,
+        to: &NodeName,
+        submission: Submission,
+    ) -> BoxFuture<'static, Result<Fate, Disconnected>> {
+        let (links, target) = (self.links.clone(), Target::Node(to.clone()));
+        async move {
+            let deadline = Duration::from_millis(submission.patience_ms) + GRACE;
+            match links.call(&target, Kind::Submit, submission.encode(), deadline).await {
+                Ok(answer) => Fate::decode(&answer).map_err(|e| Disconnected(e.to_string())),
+                Err(LinkError::Refused(reason)) => Ok(Fate::Refused(reason)),
+                Err(error) => Err(gone(error)),
+            }
+        }
+        .boxed()
+    }
+
+    fn follow(
+        &self,
+        to: &NodeName,
+        subscribe: Subscribe,
+    ) -> BoxFuture<'static, Result<follow::Channel, Disconnected>> {
+        let (links, target) = (self.links.clone(), Target::Node(to.clone()));
+        async move {
+            let mut channel = links.open(&target, Kind::Follow).await.map_err(gone)?;
+            channel.sender.send(subscribe.encode()).await.map_err(gone)?;
+            Ok(frames(channel))
+        }
+        .boxed()
+    }
+}
+
+/// A channel as the command story holds it.
+fn frames(channel: Channel) -> follow::Channel {
+    let Channel { sender, receiver } = channel;
+    let send = |mut sender: Sender, frame: Bytes| async move {
+        sender.send(frame).await.map_err(gone)?;
+        Ok::<Sender, Disconnected>(sender)
+    };
+    let incoming = stream::unfold(Some(receiver), |receiver| async move {
+        let mut receiver = receiver?;
+        match receiver.next().await {
+            Ok(Some(frame)) => Some((Ok(frame), Some(receiver))),
+            Ok(None) => None,
+            Err(error) => Some((Err(gone(error)), None)),
+        }
+    });
+    follow::Channel { outgoing: Box::pin(sink::unfold(sender, send)), incoming: incoming.boxed() }
+}
+
+/// Takes a command from a peer.
+pub(crate) async fn accept(
+    node: Arc<Follow>,
+    from: PeerIdentity,
+    request: Bytes,
+) -> Result<Bytes, Refused> {
+    if request.len() > COMMAND_BYTES_MAX + 1024 {
+        return Err(Refused("the command is too long".into()));
+    }
+    let submission = Submission::decode(&request).map_err(|e| Refused(e.to_string()))?;
+    let submission = follow::vet(&node, &from.name, submission).map_err(Refused)?;
+    Ok(follow::accept(&node, submission).await.encode())
+}
+
+/// Feeds a peer that follows.
+pub(crate) async fn feed(node: Arc<Follow>, from: PeerIdentity, channel: Channel) {
+    follow::feed(&node, &from.name, frames(channel)).await;
+}

@@ -1,0 +1,119 @@
+//! Questions and answers between tiers, on the bulk lane: a frame with the head, then the body as frames.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, Either, select};
+use futures_util::{FutureExt, StreamExt, stream};
+use model::NodeName;
+use serve::{Body, BodyError, BodyStream, Chunk, PeerAnswer, PeerError, World};
+use tokio::time::timeout;
+use transport::{Channel, LinkError, Links, Receiver, Target};
+use wire::exchange::{Answer, Question};
+use wire::hello::Kind;
+
+/// How long a peer may take to say what it wants once it has opened a stream.
+const QUESTION: Duration = Duration::from_secs(5);
+
+/// The other nodes, as the request story asks them.
+pub(crate) struct Exchange {
+    /// Where they are reached.
+    pub(crate) links: Links,
+}
+
+impl serve::Peers for Exchange {
+    fn ask(
+        &self,
+        to: &NodeName,
+        question: Question,
+        patience: Duration,
+    ) -> BoxFuture<'static, Result<PeerAnswer, PeerError>> {
+        let (links, target) = (self.links.clone(), Target::Node(to.clone()));
+        async move {
+            let late = || PeerError::Broken("no answer in time".into());
+            let asking = ask(&links, &target, &question);
+            timeout(patience, asking).await.unwrap_or_else(|_| Err(late()))
+        }
+        .boxed()
+    }
+}
+
+async fn ask(links: &Links, to: &Target, question: &Question) -> Result<PeerAnswer, PeerError> {
+    let Channel { mut sender, mut receiver } =
+        links.open(to, Kind::Exchange).await.map_err(failure)?;
+    sender.send(question.encode()).await.map_err(failure)?;
+    sender.finish().await.map_err(failure)?;
+    let head = receiver.next().await.map_err(failure)?;
+    let head = head.ok_or_else(|| PeerError::Broken("an empty answer".into()))?;
+    let answer = Answer::decode(&head).map_err(|error| PeerError::Broken(error.to_string()))?;
+    Ok(PeerAnswer { answer, body: body_of(receiver) })
+}
+
+/// Frames until the END frame; a stream that stops without one breaks the body.
+fn body_of(receiver: Receiver) -> BodyStream {
+    stream::unfold(Some(receiver), |receiver| async move {
+        let mut receiver = receiver?;
+        match receiver.next().await {
+            Ok(Some(data)) => Some((Ok(Chunk::Data(data)), Some(receiver))),
+            Ok(None) => None,
+            Err(error) => Some((Err(BodyError(error.to_string())), None)),
+        }
+    })
+    .boxed()
+}
+
+/// Whether to doubt the peer, or only this exchange.
+fn failure(error: LinkError) -> PeerError {
+    match &error {
+        LinkError::Unknown(_)
+        | LinkError::Address(..)
+        | LinkError::Unreachable(..)
+        | LinkError::Unwelcome { .. }
+        | LinkError::Elsewhere { .. }
+        | LinkError::Lost(_) => PeerError::Unreachable(error.to_string()),
+        LinkError::Broken
+        | LinkError::Stopped
+        | LinkError::Malformed
+        | LinkError::TooLong(..)
+        | LinkError::Refused(_)
+        | LinkError::Deadline
+        | LinkError::Crowded => PeerError::Broken(error.to_string()),
+    }
+}
+
+/// Answers one question, unless the asker loses interest first.
+pub(crate) async fn answer(world: Arc<World>, channel: Channel) {
+    let Channel { mut sender, mut receiver } = channel;
+    let Ok(Ok(Some(frame))) = timeout(QUESTION, receiver.next()).await else { return };
+    let Ok(question) = Question::decode(&frame) else {
+        tracing::debug!("a question that does not decode");
+        return;
+    };
+    let stopped = std::pin::pin!(sender.stopped());
+    let answering = std::pin::pin!(serve::peer::answer(&world, question));
+    let (answer, body) = match select(answering, stopped).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => return,
+    };
+    if sender.send(answer.encode()).await.is_ok() {
+        send_body(sender, body).await;
+    }
+}
+
+/// A sender that is dropped before its end resets the stream: what was cut short looks cut short.
+async fn send_body(mut sender: transport::Sender, body: Body) {
+    let mut body = body.into_stream();
+    while let Some(chunk) = body.next().await {
+        let sent = match chunk {
+            Ok(Chunk::Data(data)) => sender.send(data).await.is_ok(),
+            Ok(Chunk::Trailers(_)) => true,
+            Err(_) => false,
+        };
+        if !sent {
+            return;
+        }
+    }
+    if let Err(error) = sender.finish().await {
+        tracing::debug!(%error, "the asker left before the end of the body");
+    }
+}

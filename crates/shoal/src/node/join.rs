@@ -1,0 +1,156 @@
+//! Entering the mesh: forming it, or joining it through a seed, by the log either way.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use consensus::{ConsensusError, Group};
+use control::{Command, CommandId, Refusal};
+use follow::{Follow, Replica, SubmitError};
+use model::{Level, Member};
+use transport::{Links, Target};
+use wire::hello::Mesh;
+
+use crate::config::Config;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Refuses a bootstrap where there is nothing to form.
+pub(super) async fn check_bootstrap(
+    config: &Config,
+    links: &Links,
+    replica: &Replica,
+) -> anyhow::Result<()> {
+    if replica.state().mesh().is_some() {
+        return Ok(());
+    }
+    if !config.bootstrap && config.seeds.is_empty() {
+        bail!(
+            "this node belongs to no mesh yet: give a --seed HOST:PORT of one, or form a new one with --bootstrap"
+        );
+    }
+    if !config.bootstrap {
+        return Ok(());
+    }
+    for seed in resolve(&config.seeds).await {
+        let target = Target::Seed(seed);
+        let asking = links.identify(&target);
+        if let Ok(Ok(peer)) = tokio::time::timeout(Duration::from_secs(2), asking).await {
+            bail!(
+                "{} at {seed} already runs a node of this mesh: start without --bootstrap to join it",
+                peer.name
+            );
+        }
+    }
+    Ok(())
+}
+
+/// How this node enters.
+pub(super) struct Entrance {
+    /// By forming the mesh.
+    pub(super) bootstrap: bool,
+    /// The mesh, as the certificate names it.
+    pub(super) mesh: Mesh,
+    /// What the roster is to say of it.
+    pub(super) me: Member,
+    /// Through whom it joins.
+    pub(super) seeds: Vec<String>,
+}
+
+/// Enters the roster, or makes sure that the roster has this node as it is now. Then hears no more of it.
+pub(super) async fn enter(
+    entrance: Entrance,
+    links: Links,
+    follow: Arc<Follow>,
+    group: Group,
+) -> anyhow::Result<()> {
+    let Entrance { bootstrap, mesh, me, seeds } = entrance;
+    let formed = follow.replica.state().mesh().is_some();
+    if bootstrap && !formed {
+        form(&mesh, &me, &follow, &group).await?;
+        return Ok(());
+    }
+    if bootstrap {
+        tracing::info!("this directory belongs to a mesh already: --bootstrap changes nothing");
+    }
+    let greeting = greet_seeds(&links, &follow, &seeds);
+    let joining = join(&me, &follow);
+    tokio::select! {
+        biased;
+        joined = joining => joined,
+        () = greeting => Ok(()),
+    }
+}
+
+async fn form(mesh: &Mesh, me: &Member, follow: &Follow, group: &Group) -> anyhow::Result<()> {
+    match group.bootstrap().await {
+        Ok(()) | Err(ConsensusError::AlreadyMember { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let command = Command::Form { mesh: mesh.to_string(), founder: me.clone() };
+    let id = CommandId(follow.host.dice());
+    match follow::submit(follow, id, command, Level::Committed, PATIENCE).await {
+        Ok(_) | Err(SubmitError::Refused(Refusal::AlreadyFormed)) => {
+            tracing::info!(%mesh, "formed a new mesh");
+            Ok(())
+        }
+        Err(error) => Err(error).context("the mesh could not be formed"),
+    }
+}
+
+/// Keeps the way to the seeds known for as long as this node has no place in the roster.
+async fn greet_seeds(links: &Links, follow: &Follow, seeds: &[String]) {
+    loop {
+        for seed in resolve(seeds).await {
+            let target = Target::Seed(seed);
+            let asking = links.identify(&target);
+            match tokio::time::timeout(PATIENCE, asking).await {
+                Ok(Ok(peer)) => follow.add_seed(peer.name),
+                Ok(Err(error)) => {
+                    let error = anyhow::Error::new(error);
+                    tracing::warn!(%seed, "cannot join through this seed: {error:#}");
+                }
+                Err(_) => tracing::warn!(%seed, "this seed does not answer"),
+            }
+        }
+        tokio::time::sleep(RETRY * 4).await;
+    }
+}
+
+async fn join(me: &Member, follow: &Follow) -> anyhow::Result<()> {
+    loop {
+        if follow.replica.state().member(&me.name) == Some(me) {
+            return Ok(());
+        }
+        let command = Command::Join { member: me.clone(), replaces: None };
+        let id = CommandId(follow.host.dice());
+        match follow::submit(follow, id, command, Level::Committed, PATIENCE).await {
+            Ok(receipt) => {
+                tracing::info!(position = %receipt.position, "in the roster");
+                return Ok(());
+            }
+            Err(SubmitError::Refused(refusal)) => return Err(refusal.into()),
+            Err(SubmitError::Unacceptable(reason)) => {
+                tracing::warn!(reason, "not in the roster yet");
+            }
+            Err(SubmitError::Unknown { reason, .. }) => {
+                tracing::info!(reason, "not in the roster yet");
+            }
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// The addresses behind `HOST:PORT`; names that do not resolve are tried again by whoever calls again.
+pub(super) async fn resolve(seeds: &[String]) -> Vec<SocketAddr> {
+    let mut addresses = Vec::new();
+    for seed in seeds {
+        match tokio::net::lookup_host(seed).await {
+            Ok(found) => addresses.extend(found),
+            Err(error) => tracing::warn!(seed, %error, "this seed has no address"),
+        }
+    }
+    addresses
+}

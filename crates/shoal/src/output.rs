@@ -1,0 +1,40 @@
+//! What people read: lines on standard output, errors on standard error, colours only on a terminal (anstream sees to that).
+
+use std::fmt::Display;
+use std::io::Write;
+
+use anstyle::{AnsiColor, Style};
+
+/// Emphasis.
+pub(crate) const BOLD: Style = Style::new().bold();
+/// What is well.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+/// What is not.
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// What matters less.
+pub(crate) const DIM: Style = Style::new().dimmed();
+
+/// `text` in `style`.
+pub(crate) fn paint(style: Style, text: impl Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Prints one line. A reader who has left (`| head`) is no error.
+pub(crate) fn line(text: impl Display) {
+    drop(writeln!(anstream::stdout().lock(), "{text}"));
+}
+
+/// Prints text that ends its own lines.
+pub(crate) fn text(text: impl Display) {
+    drop(write!(anstream::stdout().lock(), "{text}"));
+}
+
+/// Prints a note that is not the result: progress, hints.
+pub(crate) fn note(text: impl Display) {
+    drop(writeln!(anstream::stderr().lock(), "{text}"));
+}
+
+/// Prints an error with its causes, as one sentence.
+pub(crate) fn error(error: &anyhow::Error) {
+    note(format!("{}: {error:#}", paint(BAD, "error")));
+}

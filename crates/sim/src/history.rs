@@ -1,0 +1,176 @@
+//! The history of a run: what viewers, operators and the origin saw. Checkers read nothing else.
+//!
+//! It is written by those who stand outside the mesh, or by the pretend world itself; no line of it
+//! comes from what a node says of its own promises, except the receipts, which are promises.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use control::{CommandId, State};
+use follow::{Receipt, SubmitError};
+use model::{Level, LogPosition, Scope};
+
+/// One request of a viewer.
+#[derive(Clone, Debug)]
+pub(crate) struct Visit {
+    /// The node that was asked.
+    pub(crate) node: usize,
+    /// When it was sent; it arrives at once.
+    pub(crate) at: Duration,
+    /// What the node had applied at that moment.
+    pub(crate) applied: LogPosition,
+    /// The page.
+    pub(crate) page: usize,
+    /// What came back, if anything did.
+    pub(crate) answer: Option<Answer>,
+    /// Whether the node died before the answer had come to its end.
+    pub(crate) bereft: bool,
+}
+
+/// What came back to a viewer.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    /// When its head came.
+    pub(crate) at: Duration,
+    /// Its status.
+    pub(crate) status: u16,
+    /// The version that the head names.
+    pub(crate) version: Option<u64>,
+    /// How the body ended.
+    pub(crate) ending: Ending,
+}
+
+/// How a body ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Not yet.
+    Coming,
+    /// Cleanly, and every byte is that version's.
+    Whole,
+    /// Cleanly, and it is not that version's body: what is wrong with it.
+    Wrong(String),
+    /// It broke off, and said so.
+    Broken,
+}
+
+/// One request that reached the origin, or failed to.
+#[derive(Clone, Debug)]
+pub(crate) struct Fetch {
+    /// When it left the node.
+    pub(crate) at: Duration,
+    /// The node that asked.
+    pub(crate) node: usize,
+    /// The page.
+    pub(crate) page: usize,
+    /// The variant that was served.
+    pub(crate) variant: usize,
+    /// The last purge of the page that the node had applied when it asked.
+    pub(crate) epoch: LogPosition,
+    /// What came of it.
+    pub(crate) end: FetchEnd,
+}
+
+/// What came of a request to the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FetchEnd {
+    /// Not answered yet, or given up by the node.
+    Open,
+    /// 304: this version is still the current one.
+    NotModified(u64),
+    /// A whole body of this version.
+    Whole(u64),
+    /// The origin stumbled at this time: no answer, or a body that broke off.
+    Stumbled(Duration),
+}
+
+/// One purge, however often its command was sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Purge {
+    /// Its command's id.
+    pub(crate) id: CommandId,
+    /// What it covers.
+    pub(crate) scope: Scope,
+    /// How far its caller wanted it to come.
+    pub(crate) level: Level,
+    /// When it was first called.
+    pub(crate) called: Duration,
+    /// The pages it covers, with the version that was current when it was first called.
+    pub(crate) covered: BTreeMap<usize, u64>,
+    /// What its callers heard, in order.
+    pub(crate) heard: Vec<(Duration, Result<Receipt, SubmitError>)>,
+}
+
+impl Purge {
+    /// When the caller heard, without reservation, that every live node has applied it, and from
+    /// whom it was known.
+    pub(crate) fn applied_everywhere(&self) -> Option<(Duration, &Receipt)> {
+        self.heard.iter().find_map(|(at, heard)| {
+            let receipt = heard.as_ref().ok()?;
+            let unreserved = receipt.level == Level::Applied && receipt.pending.is_empty();
+            unreserved.then_some((*at, receipt))
+        })
+    }
+}
+
+/// A command that its caller knows to be in the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acknowledged {
+    /// When the caller heard.
+    pub(crate) at: Duration,
+    /// Which command.
+    pub(crate) id: CommandId,
+    /// Where it stands.
+    pub(crate) position: LogPosition,
+}
+
+/// What one node's replica held at a moment.
+#[derive(Clone)]
+pub(crate) struct Sample {
+    /// When.
+    pub(crate) at: Duration,
+    /// Whose.
+    pub(crate) node: usize,
+    /// What.
+    pub(crate) state: Arc<State>,
+}
+
+/// Everything that the checkers read.
+#[derive(Default)]
+pub(crate) struct Records {
+    /// Viewers' requests.
+    pub(crate) visits: Vec<Visit>,
+    /// Requests to the origin.
+    pub(crate) fetches: Vec<Fetch>,
+    /// Purges.
+    pub(crate) purges: Vec<Purge>,
+    /// Commands that callers know to be in the log, purges among them.
+    pub(crate) acknowledged: Vec<Acknowledged>,
+    /// Replicas, now and then.
+    pub(crate) samples: Vec<Sample>,
+    /// Every running node's replica at the end, when all faults had been healed for a while.
+    pub(crate) last: Vec<Sample>,
+    /// The log as it stands at the end: its first entry has index 1.
+    pub(crate) log: Vec<Bytes>,
+    /// Nodes killed.
+    pub(crate) kills: usize,
+    /// Links cut.
+    pub(crate) cuts: usize,
+}
+
+/// The records, while they are being written.
+#[derive(Default)]
+pub(crate) struct History(Mutex<Records>);
+
+impl History {
+    /// The records.
+    pub(crate) fn write(&self) -> MutexGuard<'_, Records> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The records, complete.
+    pub(crate) fn close(&self) -> Records {
+        std::mem::take(&mut *self.write())
+    }
+}

@@ -1,0 +1,182 @@
+//! The scenario: everything that a seed decides before the first event: who is in the mesh, how far
+//! apart they are, what the site looks like, and how much goes wrong.
+
+use std::time::Duration;
+
+use model::{Instance, Member, Region, Tier, Tiers};
+
+use crate::content::Site;
+use crate::dice::Dice;
+
+/// How much goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Profile {
+    /// Nothing: the network is slow and viewers are many, that is all.
+    Calm,
+    /// Now and then a node dies, a link is cut, the leader moves, the origin stumbles.
+    Ordinary,
+    /// All of that, much of the time and several at once.
+    Heavy,
+}
+
+impl Profile {
+    /// All profiles, mildest first.
+    pub const ALL: [Profile; 3] = [Profile::Calm, Profile::Ordinary, Profile::Heavy];
+
+    /// The profile's name on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Profile::Calm => "calm",
+            Profile::Ordinary => "ordinary",
+            Profile::Heavy => "heavy",
+        }
+    }
+}
+
+impl std::fmt::Display for Profile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How often the origin stumbles, in percent of requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stumbles {
+    /// No answer at all.
+    pub(crate) refused: usize,
+    /// The body breaks off.
+    pub(crate) cut: usize,
+}
+
+/// What a seed decided.
+pub(crate) struct Scenario {
+    /// How much goes wrong.
+    pub(crate) profile: Profile,
+    /// The nodes; those that vote come first.
+    pub(crate) members: Vec<Member>,
+    /// One-way latency between regions and within one, by index into [`REGIONS`].
+    pub(crate) latency: [[Duration; REGIONS.len()]; REGIONS.len()],
+    /// The site behind the mesh.
+    pub(crate) site: Site,
+    /// How long viewers come.
+    pub(crate) open_for: Duration,
+    /// How long everybody rests afterwards, with all faults healed.
+    pub(crate) rest: Duration,
+    /// Entries that one node's store holds.
+    pub(crate) store_entries_max: usize,
+    /// How often the origin stumbles.
+    pub(crate) stumbles: Stumbles,
+}
+
+/// Where nodes may stand.
+pub(crate) const REGIONS: [&str; 3] = ["eu", "us", "ap"];
+/// Nodes that vote.
+pub(crate) const VOTERS: usize = 3;
+
+impl Scenario {
+    /// What `dice` decide under `profile`.
+    pub(crate) fn draw(profile: Profile, dice: &mut Dice) -> Scenario {
+        let regions = dice.within(1..=REGIONS.len());
+        let stumbles = match profile {
+            Profile::Calm => Stumbles { refused: 0, cut: 0 },
+            Profile::Ordinary => Stumbles { refused: 1, cut: 3 },
+            Profile::Heavy => Stumbles { refused: 3, cut: 8 },
+        };
+        let roomy = profile == Profile::Calm || dice.chance(50);
+        Scenario {
+            profile,
+            members: members(regions, dice),
+            latency: latencies(dice),
+            site: Site::draw(dice),
+            open_for: Duration::from_secs(12),
+            rest: Duration::from_secs(8),
+            store_entries_max: if roomy { 1_000 } else { dice.within(3..=12) },
+            stumbles,
+        }
+    }
+
+    /// The index of the region in which `node` stands.
+    pub(crate) fn region_of(&self, node: usize) -> usize {
+        let region = self.members[node].region.as_str();
+        REGIONS.iter().position(|name| *name == region).unwrap_or(0)
+    }
+
+    /// The nodes that serve viewers.
+    pub(crate) fn edges(&self) -> impl Iterator<Item = usize> {
+        let serves = |node: &usize| self.members[*node].tiers.contains(Tier::Edge);
+        (0..self.members.len()).filter(serves)
+    }
+}
+
+fn latencies(dice: &mut Dice) -> [[Duration; REGIONS.len()]; REGIONS.len()] {
+    let mut latency = [[Duration::ZERO; REGIONS.len()]; REGIONS.len()];
+    for one in 0..REGIONS.len() {
+        latency[one][one] = dice.millis(1..=5);
+        for other in 0..one {
+            latency[one][other] = dice.millis(20..=120);
+            latency[other][one] = latency[one][other];
+        }
+    }
+    latency
+}
+
+/// Half of all meshes are of equal nodes with every tier, the others have nodes for each tier.
+fn members(regions: usize, dice: &mut Dice) -> Vec<Member> {
+    let layered = Tiers::only(Tier::Edge);
+    let mut kinds: Vec<(usize, &str, Tiers)> = Vec::new();
+    if dice.chance(50) {
+        let nodes = dice.within(VOTERS..=6);
+        kinds.extend((0..nodes).map(|at| (at % regions, "node", Tiers::ALL)));
+    } else {
+        for region in 0..regions {
+            let inner = match dice.chance(50) {
+                true => [Tiers::only(Tier::Regional), Tiers::only(Tier::Shield)],
+                false => [Tiers::only(Tier::Regional).and(Tier::Shield); 2],
+            };
+            kinds.extend(inner.map(|tiers| (region, "inner", tiers)));
+        }
+        if regions == 1 {
+            kinds.push((0, "inner", Tiers::only(Tier::Regional).and(Tier::Shield)));
+        }
+        for region in 0..regions {
+            kinds.extend((0..dice.within(1..=3)).map(|_| (region, "edge", layered)));
+        }
+    }
+    let mut members = Vec::new();
+    for (number, (region, kind, tiers)) in kinds.into_iter().enumerate() {
+        members.push(member(number, REGIONS[region], kind, tiers, dice));
+    }
+    members
+}
+
+fn member(number: usize, region: &str, kind: &str, tiers: Tiers, dice: &mut Dice) -> Member {
+    let port = 7_000 + u16::try_from(number).expect("a mesh of the simulator has few nodes");
+    Member {
+        name: format!("{region}-{kind}-{number}").parse().expect("a DNS label"),
+        instance: Instance(dice.roll()),
+        region: region.parse::<Region>().expect("a DNS label"),
+        tiers,
+        // A tenth of the ordinary: rings that are built quickly.
+        capacity: 10,
+        address: ([127, 0, 0, 1], port).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mesh_has_voters_edges_and_somebody_for_every_tier() {
+        for seed in 0..300 {
+            let scenario = Scenario::draw(Profile::Calm, &mut Dice::new(seed));
+            let voters = &scenario.members[..VOTERS];
+            assert!(voters.iter().all(|member| member.tiers.may_vote()), "seed {seed}");
+            assert!(scenario.edges().count() > 0, "seed {seed}");
+            for tier in Tier::ALL {
+                let serves = |member: &Member| member.tiers.contains(tier);
+                assert!(scenario.members.iter().any(serves), "seed {seed} has no {tier}");
+            }
+        }
+    }
+}

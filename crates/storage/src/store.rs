@@ -1,0 +1,24 @@
+//! The memory store as the request story's port.
+
+use std::sync::Arc;
+
+use model::CacheKey;
+use serve::Entry;
+
+use crate::{Memory, Weigh};
+
+impl Weigh for Entry {
+    fn weight(&self) -> u64 {
+        Entry::weight(self)
+    }
+}
+
+impl serve::Store for Memory<Entry> {
+    fn find(&self, key: &CacheKey) -> Option<Arc<Entry>> {
+        Memory::find(self, key)
+    }
+
+    fn keep(&self, key: CacheKey, entry: Arc<Entry>) {
+        Memory::keep(self, key, entry);
+    }
+}
