@@ -1,1 +1,3 @@
 //! Integration tests: one binary, a file per theme.
+
+mod tidy;

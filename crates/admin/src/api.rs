@@ -1,7 +1,7 @@
 //! What can be asked: every route with its documentation, from which the OpenAPI document is made.
 //!
-//! A handler reads the request into nouns, asks the desk, and writes its word into a view. Whatever goes wrong is a
-//! [`Problem`], wrong paths and methods included.
+//! A handler reads the request into nouns, asks the desk, and writes its word into a view. Whatever
+//! goes wrong is a [`Problem`], wrong paths and methods included.
 
 mod status;
 mod distributions;

@@ -1,7 +1,9 @@
-//! Who may come in: with a token, whoever shows it; without, only this machine, and no web page that runs on it.
+//! Who may come in: with a token, whoever shows it; without, only this machine, and no web page
+//! that runs on it.
 //!
-//! A browser sends requests to loopback for any page that asks. Two signs give such a page away: the `Host` it was loaded
-//! under (DNS rebinding), and the `Origin` that browsers attach to what changes something. Probes are open to all.
+//! A browser sends requests to loopback for any page that asks. Two signs give such a page away:
+//! the `Host` it was loaded under (DNS rebinding), and the `Origin` that browsers attach to what
+//! changes something. Probes are open to all.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -115,7 +117,9 @@ mod tests {
 
     #[test]
     fn only_loopback_hosts_are_ours() {
-        for host in ["localhost", "LocalHost:9000", "127.0.0.1", "127.9.9.9:1", "[::1]:9000", "[::1]"] {
+        for host in
+            ["localhost", "LocalHost:9000", "127.0.0.1", "127.9.9.9:1", "[::1]:9000", "[::1]"]
+        {
             assert!(is_loopback(host), "{host}");
         }
         for host in [
@@ -138,7 +142,9 @@ mod tests {
     fn a_page_of_another_origin_changes_nothing() {
         let at = |origin| headers(&[(HOST, "localhost:9000"), (ORIGIN, origin)]);
         for method in [Method::PUT, Method::POST, Method::DELETE] {
-            for foreign in ["http://evil.example", "null", "http://localhost:3000", "https://localhost:9000"] {
+            for foreign in
+                ["http://evil.example", "null", "http://localhost:3000", "https://localhost:9000"]
+            {
                 let refused = check_page(&method, &at(foreign)).unwrap_err();
                 assert_eq!(refused.code(), "foreign-origin", "{foreign}");
             }

@@ -14,8 +14,8 @@ use crate::view::Status;
 
 /// What the door needs of the node.
 pub trait Desk: Send + Sync {
-    /// Puts a command into the log and waits until it has come as far as `level`, but not longer than `patience`.
-    /// Without an id, the desk draws one.
+    /// Puts a command into the log and waits until it has come as far as `level`, but not longer
+    /// than `patience`. Without an id, the desk draws one.
     fn submit(
         &self,
         id: Option<CommandId>,

@@ -1,6 +1,7 @@
 //! The door: an address that operators reach, and the rule for who may come in.
 //!
-//! Without a token it opens on loopback only. It stays open until it is told to close, and then lets those who are inside finish.
+//! Without a token it opens on loopback only. It stays open until it is told to close, and then
+//! lets those who are inside finish.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,7 +45,8 @@ impl Door {
         self.address
     }
 
-    /// Answers for `desk` until `stop`; then those inside get [`ADMIN_DRAIN`] to finish.
+    /// Answers for `desk` until `stop`; then those inside get [`ADMIN_DRAIN`] to finish. Whoever
+    /// has not by then is cut off when the runtime ends.
     pub async fn serve(self, desk: Arc<dyn Desk>, stop: impl Future<Output = ()> + Send + 'static) {
         let (stopping, stopped) = oneshot::channel();
         let stop = async move {
@@ -61,7 +63,7 @@ impl Door {
         tokio::select! {
             biased;
             _ = serving.with_graceful_shutdown(stop).into_future() => {}
-            () = overdue => tracing::debug!("admin requests were cut off"),
+            () = overdue => tracing::debug!("admin requests are still under way"),
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The entrance: a listener that lets in only so many at once, and sends away those who say nothing.
+//! The entrance: a listener that lets in only so many at once, and sends away those who say
+//! nothing.
 //!
-//! Who finds no place waits in the system's queue. A connection that fell silent, as behind a gateway that forgot it, would
-//! keep its place for ever; it is ended instead.
+//! Who finds no place waits in the system's queue. A connection that fell silent, as behind a
+//! gateway that forgot it, would keep its place for ever; it is ended instead.
 
 use std::io;
 use std::net::SocketAddr;
@@ -115,5 +116,49 @@ impl AsyncWrite for Guest {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    async fn entrance() -> (Entrance, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (Entrance::new(listener), address)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_is_ended_and_its_place_is_free() {
+        let (mut entrance, address) = entrance().await;
+        let _caller = TcpStream::connect(address).await.unwrap();
+        let (mut guest, _) = entrance.accept().await;
+        let began = Instant::now();
+        let ended = guest.read(&mut [0; 1]).await.unwrap_err();
+        assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() >= ADMIN_SILENCE);
+        drop(guest);
+        assert_eq!(entrance.places.available_permits(), ADMIN_CONNECTIONS_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_finds_no_place_waits_for_one() {
+        let (mut entrance, address) = entrance().await;
+        let mut inside = Vec::new();
+        for _ in 0..ADMIN_CONNECTIONS_MAX {
+            let caller = TcpStream::connect(address).await.unwrap();
+            inside.push((caller, entrance.accept().await.0));
+        }
+        let _waiting = TcpStream::connect(address).await.unwrap();
+        let soon = timeout(Duration::from_secs(1), entrance.accept()).await;
+        assert!(soon.is_err(), "one more than there are places was let in");
+        inside.pop();
+        entrance.accept().await;
     }
 }

@@ -1,4 +1,7 @@
 //! Why the door could not be opened: each says what the operator can do about it.
+//!
+//! Refusals of requests are not here: those are problems, which travel to whoever asked. These stop
+//! the node from starting.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,8 +1,10 @@
-//! The operator's door of a node: a JSON API with its OpenAPI document, probes and metrics, over axum.
+//! The operator's door of a node: a JSON API with its OpenAPI document, probes and metrics, over
+//! axum.
 //!
-//! [`Door`] decides who may come in, `api` what can be asked, [`view`] how questions and answers look, [`Problem`] how a
-//! refusal does. What is behind the door is the [`Desk`], a port that the program fills. Nothing here decides about purges
-//! or distributions: commands go to the log, and the log's word is passed on.
+//! [`Door`] decides who may come in, `api` what can be asked, [`view`] how questions and answers
+//! look, [`Problem`] how a refusal does. What is behind the door is the [`Desk`], a port that the
+//! program fills. Nothing here decides about purges or distributions: commands go to the log, and
+//! the log's word is passed on.
 
 mod door;
 mod entrance;

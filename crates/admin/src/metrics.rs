@@ -1,8 +1,8 @@
-//! What a node counts, as OpenMetrics text. Every handle is made at the start, since looking one up takes a lock: recording
-//! is a handful of atomic additions, and a scrape disturbs no request.
+//! What a node counts, as OpenMetrics text. Every handle is made at the start, since looking one up
+//! takes a lock: recording is a handful of atomic additions, and a scrape disturbs no request.
 //!
-//! What is counted here comes from accounts and receipts; what is read off elsewhere comes in as [`Readings`] before a
-//! scrape. Names begin with `shoal_` and end with their unit.
+//! What is counted here comes from accounts and receipts; what is read off elsewhere comes in as
+//! [`Readings`] before a scrape. Names begin with `shoal_` and end with their unit.
 
 mod labels;
 mod readings;
@@ -24,8 +24,7 @@ use timings::Timings;
 pub use readings::Readings;
 
 /// The media type of what [`Metrics::encode`] writes.
-pub(crate) const METRICS_TYPE: &str =
-    "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The registry of one node.
 #[derive(Debug)]

@@ -1,6 +1,8 @@
-//! What a refusal looks like: problem details (RFC 9457), one kind for each thing a caller may do about it.
+//! What a refusal looks like: problem details (RFC 9457), one kind for each thing a caller may do
+//! about it.
 //!
-//! The `type` is for programs, the `title` says what kind of trouble it is, the `detail` what happened this time.
+//! The `type` is for programs, the `title` says what kind of trouble it is, the `detail` what
+//! happened this time.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -31,7 +33,8 @@ pub struct Problem {
     pub status: u16,
     /// What happened this time, and what was expected instead.
     pub detail: String,
-    /// Present when it is unknown whether a command took effect: send the request again with this key.
+    /// Present when it is unknown whether a command took effect: send the request again with this
+    /// key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
 }
@@ -79,6 +82,8 @@ pub(crate) enum Fault {
     AliasTaken,
     /// Another node has the name.
     NameTaken,
+    /// The idempotency key was used for another command.
+    KeyReused,
     /// The node still lives.
     NodeAlive,
     /// The mesh exists already.
@@ -120,6 +125,7 @@ impl Fault {
             }
             Fault::AliasTaken => (S::CONFLICT, "alias-taken", "The alias is taken"),
             Fault::NameTaken => (S::CONFLICT, "name-taken", "The name is taken"),
+            Fault::KeyReused => (S::CONFLICT, "key-reused", "The idempotency key is taken"),
             Fault::NodeAlive => (S::CONFLICT, "node-alive", "The node is alive"),
             Fault::AlreadyFormed => (S::CONFLICT, "already-formed", "The mesh is already formed"),
             Fault::NotFormed => (S::CONFLICT, "not-formed", "The mesh is not formed yet"),
@@ -146,6 +152,7 @@ impl From<Refusal> for Problem {
         let fault = match refusal {
             Refusal::AlreadyFormed => Fault::AlreadyFormed,
             Refusal::NotFormed => Fault::NotFormed,
+            Refusal::KeyReused => Fault::KeyReused,
             Refusal::NameTaken { .. } => Fault::NameTaken,
             Refusal::NoSuchNode(_) => Fault::NoSuchNode,
             Refusal::RosterFull(_) | Refusal::DistributionsFull(_) => Fault::Full,

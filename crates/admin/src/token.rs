@@ -1,6 +1,7 @@
 //! The token that opens the door: read from a file that only its owner may read.
 //!
-//! Only its hash is kept. Hashes are compared in constant time, so that answers do not tell how much of a guess was right.
+//! Only its hash is kept. Hashes are compared in constant time, so that answers do not tell how
+//! much of a guess was right.
 
 use std::fmt;
 use std::fs::File;
@@ -49,7 +50,8 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The permission bits and the text of one and the same file; a little more than a token may have is read, never all.
+/// The permission bits and the text of one and the same file; a little more than a token may have
+/// is read, never all.
 fn load(file: &Path) -> io::Result<(u32, Vec<u8>)> {
     let opened = File::open(file)?;
     let mode = opened.metadata()?.permissions().mode() & 0o777;

@@ -90,8 +90,11 @@ impl Group {
             let source = std::io::Error::new(std::io::ErrorKind::InvalidData, fatal);
             ConsensusError::met(&directory, source)
         })?;
-        let (seats, roles) = watch::channel(Role::default());
+        // Answered only after openraft's first report, so that no role is read before it.
+        raft.with_raft_state(|_| ()).await.map_err(|_| ConsensusError::Stopped)?;
         let patience = timings.election_max;
+        let now = Role::of(&raft.metrics().borrow(), committed.load(Ordering::Acquire), patience);
+        let (seats, roles) = watch::channel(now);
         let watcher = watch_role(raft.metrics(), seats, committed.clone(), patience);
         let inner = Inner {
             options,

@@ -24,6 +24,20 @@ impl fmt::Debug for CommandId {
     }
 }
 
+/// What a command is, in 128 bits: tells a repetition from another command under the same id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(u128);
+
+impl Fingerprint {
+    /// The fingerprint of an encoded entry.
+    pub fn of(entry: &[u8]) -> Fingerprint {
+        let mut short = [0; 16];
+        blake3::Hasher::new().update(entry).finalize_xof().fill(&mut short);
+        Fingerprint(u128::from_le_bytes(short))
+    }
+}
+
 /// A command with its id: one entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
@@ -72,6 +86,8 @@ pub struct Outcome {
     pub position: LogPosition,
     /// Refused: nothing changed.
     pub verdict: Result<(), Refusal>,
+    /// Of the entry that had it.
+    pub fingerprint: Fingerprint,
 }
 
 /// Why a command changed nothing.
@@ -121,6 +137,9 @@ pub enum Refusal {
         /// What was found and what was expected.
         problem: String,
     },
+    /// The id was used for something else: its outcome says nothing about this command.
+    #[error("this idempotency key belongs to another command: use a new one")]
+    KeyReused,
     /// The mesh has as many distributions as it may.
     #[error("the mesh has {0} distributions, which is the limit")]
     DistributionsFull(u64),

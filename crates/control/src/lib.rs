@@ -8,7 +8,7 @@ pub mod epochs;
 pub mod receipt;
 pub mod state;
 
-pub use command::{Command, CommandId, Envelope, Outcome, Refusal};
+pub use command::{Command, CommandId, Envelope, Fingerprint, Outcome, Refusal};
 pub use epochs::Epochs;
 pub use receipt::Progress;
 pub use state::State;

@@ -11,14 +11,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Notes that `node` has applied up to `position`. Positions only rise, except for a node that started anew.
+    /// Notes that `node` has applied up to `position`. What is known only rises, so that news which
+    /// took a detour through a former parent changes nothing. A node that starts anew has an empty
+    /// cache, and the next purge stands beyond whatever was known of it.
     pub fn note(&mut self, node: NodeName, position: LogPosition) {
-        self.applied.insert(node, position);
-    }
-
-    /// Forgets everyone, as a node does that has just become the root.
-    pub fn clear(&mut self) {
-        self.applied.clear();
+        let known = self.applied.entry(node).or_default();
+        *known = position.max(*known);
     }
 
     /// Forgets those that are no longer in the roster.
@@ -50,6 +48,15 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn late_news_through_a_former_parent_turns_nothing_back() {
+        let node: NodeName = "a".parse().unwrap();
+        let mut progress = Progress::default();
+        progress.note(node.clone(), LogPosition::new(0, 5));
+        progress.note(node.clone(), LogPosition::new(0, 3));
+        assert_eq!(progress.of(&node), Some(LogPosition::new(0, 5)));
+    }
 
     #[test]
     fn a_node_never_heard_of_is_pending() {

@@ -13,7 +13,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Command, CommandId, Envelope, Outcome, Refusal};
+use crate::command::{Command, CommandId, Envelope, Fingerprint, Outcome, Refusal};
 use crate::epochs::Epochs;
 
 /// Everything the mesh agrees on, as of one position of the log.
@@ -100,19 +100,28 @@ impl State {
         self.applied = self.applied.max(position);
     }
 
-    /// Applies one entry: the only way in which anything here changes.
-    pub fn apply(&mut self, position: LogPosition, entry: &Envelope) -> Outcome {
+    /// Applies one entry: the only way in which anything here changes. A repeated entry hears what the
+    /// first one heard; another one under its id is refused.
+    pub fn apply(
+        &mut self,
+        position: LogPosition,
+        entry: &Envelope,
+        fingerprint: Fingerprint,
+    ) -> Outcome {
         if let Some(known) = self.outcomes.get(&entry.id) {
             let known = known.clone();
             self.skip(position);
-            return known;
+            return match known.fingerprint == fingerprint {
+                true => known,
+                false => Outcome { position, verdict: Err(Refusal::KeyReused), fingerprint },
+            };
         }
         if position <= self.applied {
-            return Outcome { position, verdict: Ok(()) };
+            return Outcome { position, verdict: Ok(()), fingerprint };
         }
         self.applied = position;
         let verdict = self.change(position, &entry.command);
-        let outcome = Outcome { position, verdict };
+        let outcome = Outcome { position, verdict, fingerprint };
         self.remember(entry.id, outcome.clone());
         outcome
     }

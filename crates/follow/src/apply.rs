@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
-use control::{Envelope, Outcome, Refusal, State};
+use control::{Envelope, Fingerprint, Outcome, Refusal, State};
 use model::LogPosition;
 use model::limits::{COMMAND_BYTES_MAX, SNAPSHOT_BYTES_MAX};
 use wire::codec::{self, Malformed};
@@ -183,10 +183,10 @@ fn apply_one(
 ) -> Result<Outcome, Malformed> {
     if command.is_empty() {
         state.skip(position);
-        return Ok(Outcome { position, verdict: Ok(()) });
+        return Ok(Outcome { position, verdict: Ok(()), fingerprint: Fingerprint::default() });
     }
     let entry: Envelope = codec::decode(command, COMMAND_BYTES_MAX)?;
-    Ok(state.apply(position, &entry))
+    Ok(state.apply(position, &entry, Fingerprint::of(command)))
 }
 
 /// Reads what applying a command said.

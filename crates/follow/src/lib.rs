@@ -133,10 +133,6 @@ impl Follow {
         self.heard.notify();
     }
 
-    fn lose(&self, child: &NodeName) {
-        self.lock().retain(|node| node != child);
-    }
-
     fn pending(&self, position: LogPosition, live: &[NodeName]) -> Vec<NodeName> {
         let mut pending = self.lock().pending(position, live);
         if self.replica.applied() >= position {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use model::{LogPosition, NodeName};
+use model::LogPosition;
 use wire::log::{Down, Subscribe, Up};
 
 use crate::Follow;
@@ -21,7 +21,7 @@ pub(crate) const BEAT: Duration = Duration::from_millis(500);
 const PART_BYTES: usize = 1024 * 1024;
 
 /// Feeds one child until either side is gone.
-pub async fn feed(node: &Follow, child: &NodeName, channel: Channel) {
+pub async fn feed(node: &Follow, channel: Channel) {
     let Channel { outgoing, mut incoming } = channel;
     let first = match select(incoming.next(), node.host.sleep(BEAT * 10)).await {
         Either::Left((Some(Ok(frame)), _)) => frame,
@@ -29,7 +29,7 @@ pub async fn feed(node: &Follow, child: &NodeName, channel: Channel) {
     };
     let Ok(subscribe) = Subscribe::decode(&first) else { return };
     let down = std::pin::pin!(send_down(node, outgoing, subscribe.applied).fuse());
-    let up = std::pin::pin!(hear(node, child, incoming).fuse());
+    let up = std::pin::pin!(hear(node, incoming).fuse());
     select(down, up).await;
 }
 
@@ -79,7 +79,6 @@ async fn send_snapshot(
 
 async fn hear(
     node: &Follow,
-    child: &NodeName,
     mut incoming: BoxStream<'static, Result<Bytes, Disconnected>>,
 ) {
     while let Some(Ok(frame)) = incoming.next().await {
@@ -88,5 +87,4 @@ async fn hear(
             Err(_) => break,
         }
     }
-    node.lose(child);
 }

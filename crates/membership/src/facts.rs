@@ -83,7 +83,7 @@ impl Listener {
             };
             let beat = if rose { now } else { self.last_beat(&name) };
             let sign = Sign { live: live.contains(id), beat };
-            // The lives of one name come in order: a later one counts, unless only an earlier lives.
+            // The lives of one name come in order: the last counts, unless only an earlier lives.
             if sign.live || heard.get(&name).is_none_or(|other| !other.sign.live) {
                 let facts = Facts::read(node.key_values());
                 heard.insert(name, Heard { facts, sign, generation: id.generation_id });

@@ -108,7 +108,8 @@ pub const OBJECTS_PER_SHARD_MIN: u64 = 4;
 pub const ADMIN_WAIT_MAX: Duration = Duration::from_secs(120);
 /// Connections at once to one node's admin API: operators, probes and scrapers are few.
 pub const ADMIN_CONNECTIONS_MAX: usize = 128;
-/// How long such a connection may be silent: longer than [`ADMIN_WAIT_MAX`], a waiting caller says nothing.
+/// How long such a connection may be silent: longer than [`ADMIN_WAIT_MAX`], since a waiting
+/// caller says nothing.
 pub const ADMIN_SILENCE: Duration = Duration::from_secs(150);
 /// How long a node that stops waits for the admin answers that are under way.
 pub const ADMIN_DRAIN: Duration = Duration::from_secs(5);

@@ -13,13 +13,14 @@ use model::{CacheKey, Moment, Tier};
 
 use crate::fill::{Fill, Reader, Writer};
 use crate::lookup::{self, Found};
-use crate::want::Want;
+use crate::want::{Audience, Want};
 use crate::world::World;
 
 const SHARDS: usize = 16;
 const MARKS_MAX: usize = 4_096;
 
-type Place = (CacheKey, Tier);
+/// Where requests meet: a key, a tier, and who may have what their fetch brings.
+pub(crate) type Place = (CacheKey, Tier, Audience);
 
 #[derive(Default)]
 struct Shard {
@@ -41,6 +42,17 @@ pub(crate) enum Turn {
     Follow(Reader),
     /// Fetches, for itself and for whoever joins.
     Lead(Lead),
+    /// A fetch has just ended: what it brought is in the store by now.
+    LookAgain,
+}
+
+/// Whether a request may wait with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Company {
+    /// It may.
+    Any,
+    /// It was turned away by a fetch that proved to be for one request only, and goes alone.
+    None,
 }
 
 /// The duty to fetch.
@@ -123,15 +135,13 @@ impl Fills {
 }
 
 /// Joins the fetch that is under way for what `want` selects, or becomes the one who fetches.
-pub(crate) fn join(world: &World, want: &Want, found: &Found) -> Turn {
-    let place = (found.key, want.tier);
-    let state = world.ledger.state();
+pub(crate) fn join(world: &World, want: &Want, found: &Found, company: Company) -> Turn {
+    let place = (found.key, want.tier, want.audience());
     let now = world.host.now();
     let mut shard = world.fills.shard(&place.0);
-    if shard.uncacheable.get(&place).is_some_and(|until| now < *until) {
-        let (fill, writer) = Fill::start(state.applied());
-        let reader = fill.join().expect("a fill that has just started has room for its reader");
-        return Turn::Lead(Lead { writer, reader, place: None });
+    let marked = shard.uncacheable.get(&place).is_some_and(|until| now < *until);
+    if marked || company == Company::None {
+        return lead(world, None).1;
     }
     if let Some(fill) = shard.running.get(&place)
         && lookup::is_current(world, want, fill.as_of())
@@ -139,8 +149,17 @@ pub(crate) fn join(world: &World, want: &Want, found: &Found) -> Turn {
     {
         return Turn::Follow(reader);
     }
-    let (fill, writer) = Fill::start(state.applied());
-    let reader = fill.join().expect("a fill that has just started has room for its reader");
+    // Between the look-up and here a fetch may have ended; it keeps first and leaves afterwards.
+    if !lookup::find(world, want).is_same(found) {
+        return Turn::LookAgain;
+    }
+    let (fill, turn) = lead(world, Some(place));
     shard.running.insert(place, fill);
-    Turn::Lead(Lead { writer, reader, place: Some(place) })
+    turn
+}
+
+fn lead(world: &World, place: Option<Place>) -> (Arc<Fill>, Turn) {
+    let (fill, writer) = Fill::start(world.ledger.state().applied());
+    let reader = fill.join().expect("a fill that has just started has room for its reader");
+    (fill, Turn::Lead(Lead { writer, reader, place }))
 }

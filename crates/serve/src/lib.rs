@@ -40,7 +40,7 @@ pub use world::{
 };
 
 use account::Verdict;
-use collapse::Turn;
+use collapse::{Company, Turn};
 use refusal::Refusal;
 use respond::Obtained;
 use want::{Asker, Want};
@@ -78,6 +78,7 @@ async fn obtain(
     account: &mut Account,
 ) -> Result<Obtained, Refusal> {
     let directives = RequestDirectives::of(&want.headers);
+    let mut company = Company::Any;
     for _ in 0..RESTARTS_MAX {
         let found = lookup::find(world, want);
         let plan = caching::plan(&directives, found.facts(world.host.now()));
@@ -92,7 +93,8 @@ async fn obtain(
             (Plan::Revalidate(why) | Plan::Fetch(why), _) => found.why(why),
         };
         account.verdict = Verdict::Forwarded(why);
-        let reading = match collapse::join(world, want, &found) {
+        let reading = match collapse::join(world, want, &found, company) {
+            Turn::LookAgain => continue,
             Turn::Follow(reader) => respond::follow(world, want, reader, account).await,
             Turn::Lead(lead) => {
                 let reader = refresh::begin(world, want, lead, &found);
@@ -103,6 +105,7 @@ async fn obtain(
             respond::Reading::Here(obtained) => return Ok(obtained),
             respond::Reading::Stale => return Ok(found.serve(account, Verdict::Stale)),
             respond::Reading::Again => {}
+            respond::Reading::Alone => company = Company::None,
             respond::Reading::Failed(failure) => return Err(Refusal::Failed(failure)),
         }
     }

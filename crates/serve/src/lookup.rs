@@ -19,6 +19,10 @@ use crate::world::World;
 
 /// What the store keeps under one key.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an entry lives behind an Arc, and a box would cost every hit another pointer"
+)]
 pub enum Entry {
     /// An object.
     Object(Copy),
@@ -89,6 +93,16 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// Whether the same was found both times.
+    pub(crate) fn is_same(&self, other: &Found) -> bool {
+        let same = match (&self.copy, &other.copy) {
+            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        same && self.key == other.key
+    }
+
     /// What the plan is made from.
     pub(crate) fn facts(&self, now: Moment) -> Option<Stored<'_>> {
         let copy = self.copy()?;

@@ -4,7 +4,7 @@
 
 use http::header::VIA;
 
-use crate::account::{Account, Source};
+use crate::account::{Account, Source, Verdict};
 use crate::accept::Visit;
 use crate::body::Body;
 use crate::message::Response;
@@ -32,7 +32,7 @@ pub(crate) async fn through(
         interim: visit.interim,
     };
     account.source = Source::Origin;
-    account.detail = Some("method");
+    account.verdict = Verdict::Forwarded(caching::Why::Method);
     let answer = world.origins.fetch(origin, request).await;
     let answer = answer.map_err(|error| Refusal::Failed(walk::failure_of(error)))?;
     let mut headers = answer.headers;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
-use crate::collapse::{self, Lead, Turn};
+use crate::collapse::{self, Company, Lead, Turn};
 use crate::fill::Reader;
 use crate::lookup::Found;
 use crate::store::{self, Places};
@@ -13,7 +13,7 @@ use crate::world::World;
 
 /// Starts the fetch that `lead` stands for, as a task of its own; the caller reads along.
 pub(crate) fn begin(world: &Arc<World>, want: &Want, lead: Lead, found: &Found) -> Reader {
-    let places = Places::of(&lead);
+    let places = Places::of(&lead, (found.key, want.tier, want.audience()));
     let Lead { writer, reader, place: _ } = lead;
     let task = store::fetch(world.clone(), want.clone(), writer, places, found.copy.clone());
     world.host.spawn(task.boxed());
@@ -22,8 +22,8 @@ pub(crate) fn begin(world: &Arc<World>, want: &Want, lead: Lead, found: &Found) 
 
 /// Renews a stale copy behind the viewer's back, unless that is under way already (RFC 5861 §3).
 pub(crate) fn later(world: &Arc<World>, want: &Want, found: &Found) {
-    match collapse::join(world, want, found) {
-        Turn::Follow(_) => {}
+    match collapse::join(world, want, found, Company::Any) {
+        Turn::Follow(_) | Turn::LookAgain => {}
         Turn::Lead(lead) => drop(begin(world, want, lead, found)),
     }
 }

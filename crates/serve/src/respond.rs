@@ -42,6 +42,8 @@ pub(crate) enum Reading {
     Stale,
     /// What arrived is not for this request: start over.
     Again,
+    /// What arrived is for one request only, and not for this one.
+    Alone,
     /// Nothing arrived.
     Failed(Failure),
 }
@@ -53,7 +55,7 @@ pub(crate) async fn lead(
     reader: Reader,
     account: &mut Account,
 ) -> Reading {
-    read(world, want, reader, account, |_| true).await
+    read(world, want, reader, account, |_| None).await
 }
 
 /// Reads a fill that another request started: only what is shareable and of this request's variant will do.
@@ -64,11 +66,12 @@ pub(crate) async fn follow(
     account: &mut Account,
 ) -> Reading {
     account.collapsed = true;
-    let suits = |opening: &Opening| match opening.sharing {
-        Sharing::Nobody(_) => false,
-        Sharing::Variant(key) => key == variant(want, &opening.head),
+    let judge = |opening: &Opening| match opening.sharing {
+        Sharing::Nobody(_) => Some(Reading::Alone),
+        Sharing::Variant(key) if key == variant(want, &opening.head) => None,
+        Sharing::Variant(_) => Some(Reading::Again),
     };
-    read(world, want, reader, account, suits).await
+    read(world, want, reader, account, judge).await
 }
 
 fn variant(want: &Want, head: &Head) -> CacheKey {
@@ -83,15 +86,19 @@ async fn read(
     want: &Want,
     reader: Reader,
     account: &mut Account,
-    suits: impl Fn(&Opening) -> bool,
+    objection: impl Fn(&Opening) -> Option<Reading>,
 ) -> Reading {
     let opening = match reader.opening().await {
         Ok(opening) => opening,
         Err(failure) => return Reading::Failed(failure),
     };
-    if !lookup::is_current(world, want, opening.head.as_of) || !suits(&opening) {
+    let objection = match lookup::is_current(world, want, opening.head.as_of) {
+        true => objection(&opening),
+        false => Some(Reading::Again),
+    };
+    if let Some(objection) = objection {
         account.collapsed = false;
-        return Reading::Again;
+        return objection;
     }
     account.source = opening.source.clone();
     match opening.sharing {
@@ -111,7 +118,7 @@ impl Reading {
         let failed = match &self {
             Reading::Failed(_) => true,
             Reading::Here(obtained) => caching::is_failure(obtained.head().status),
-            Reading::Again | Reading::Stale => false,
+            Reading::Again | Reading::Alone | Reading::Stale => false,
         };
         let allows = |copy: &Copy| {
             caching::may_serve_on_error(&copy.terms, copy.object.head.age_at(now))
@@ -190,7 +197,9 @@ pub(crate) fn to_viewer(
     match caching::evaluate(method, &want.headers, status, &headers) {
         Condition::Proceed => {}
         Condition::NotModified => {
+            let age = HeaderValue::from(obtained.head().age_at(now).as_secs());
             let mut headers = caching::not_modified_fields(&headers);
+            headers.insert(AGE, age);
             sign_with(world, &mut headers, account, status, &trail);
             return Response { status: StatusCode::NOT_MODIFIED, headers, body: Body::Empty };
         }

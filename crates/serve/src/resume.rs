@@ -36,6 +36,8 @@ pub(crate) async fn rest(
     head: &Head,
     route: &mut Route,
 ) -> Option<Rest> {
+    // The head is on its way already, and says what all of the body must reflect.
+    let want = &Want { applied: want.applied.max(head.as_of), ..want.clone() };
     let answered = match walk::first_answer(world, want, None, route).await {
         Ok(answered) => answered,
         Err(_) => {

@@ -14,7 +14,7 @@ use model::{CacheKey, LogPosition, Object};
 use wire::exchange::Failure;
 
 use crate::body::Chunk;
-use crate::collapse::{Fills, Lead};
+use crate::collapse::{Fills, Lead, Place};
 use crate::fill::{Fill, Opening, Sharing, Writer};
 use crate::lookup::{self, Copy, Entry};
 use crate::resume;
@@ -79,15 +79,17 @@ fn still_passes(world: &World, copy: &Copy) -> bool {
 #[derive(Clone, Copy)]
 pub(crate) struct Places {
     /// Where it was started; nowhere if the resource is known to be uncacheable.
-    pub(crate) own: Option<(CacheKey, model::Tier)>,
+    pub(crate) own: Option<Place>,
+    /// Where requests of this variant look for a fill, and for a mark that there is none to share.
+    pub(crate) looked_at: Place,
     /// Where its variant belongs, once known to differ.
-    pub(crate) variant: Option<(CacheKey, model::Tier)>,
+    pub(crate) variant: Option<Place>,
 }
 
 impl Places {
     /// The places of a fetch that has just been started.
-    pub(crate) fn of(lead: &Lead) -> Places {
-        Places { own: lead.place, variant: None }
+    pub(crate) fn of(lead: &Lead, looked_at: Place) -> Places {
+        Places { own: lead.place, looked_at, variant: None }
     }
 }
 
@@ -120,6 +122,7 @@ impl Fetch<'_> {
             Some(_) => self.share(&head),
             None => Sharing::Nobody("not-storable-any-more"),
         };
+        self.note_cacheability(head.status, sharing);
         let opening = Opening {
             head,
             body_bytes: Some(object.body_bytes),
@@ -151,7 +154,7 @@ impl Fetch<'_> {
         };
         let key = caching::variant_key(&self.want.key, &fields, &self.want.headers);
         self.keep_signpost(fields);
-        let place = (key, self.want.tier);
+        let place = (key, self.want.tier, self.want.audience());
         if self.places.own.is_some_and(|own| own != place) {
             self.world.fills.also_at(place, &self.fill);
             self.places.variant = Some(place);
@@ -178,7 +181,7 @@ impl Fetch<'_> {
             Ok(_) => self.share(&answer.head),
             Err(reason) => Sharing::Nobody(reason.as_str()),
         };
-        self.note_cacheability(&sharing);
+        self.note_cacheability(answer.head.status, sharing);
         let opening = Opening {
             head: answer.head.clone(),
             body_bytes: answer.body_bytes,
@@ -187,9 +190,10 @@ impl Fetch<'_> {
             sharing,
             revalidated: false,
         };
-        let mut room = Room { fills: &self.world.fills, bytes: 0 };
         let expected = answer.body_bytes.unwrap_or(0);
-        if terms.is_err() || expected > OBJECT_BYTES_MAX {
+        let is_wanted = terms.is_ok() && expected <= OBJECT_BYTES_MAX;
+        let mut room = Room { fills: &self.world.fills, bytes: 0, is_wanted };
+        if !is_wanted {
             writer.stop_retaining();
         }
         writer.open(opening);
@@ -205,9 +209,11 @@ impl Fetch<'_> {
         writer.complete();
     }
 
-    fn note_cacheability(&self, sharing: &Sharing) {
-        let place = (self.want.key, self.want.tier);
+    /// A failing origin is no reason to let everyone at it: only what it says of content counts.
+    fn note_cacheability(&self, status: StatusCode, sharing: Sharing) {
+        let place = self.places.looked_at;
         match sharing {
+            Sharing::Nobody(_) if caching::is_failure(status) => {}
             Sharing::Nobody(_) => {
                 self.world.fills.mark_uncacheable(place, self.world.host.now());
             }
@@ -230,8 +236,9 @@ impl Fetch<'_> {
         loop {
             let broken = match body.next().await {
                 Some(Ok(Chunk::Data(chunk))) => {
-                    if !room.grow(chunk.len() as u64) {
+                    if room.is_wanted && !room.grow(chunk.len() as u64) {
                         writer.stop_retaining();
+                        room.give_back();
                     }
                     writer.push(chunk).await.ok()?;
                     false
@@ -271,9 +278,16 @@ impl Fetch<'_> {
 struct Room<'a> {
     fills: &'a Fills,
     bytes: u64,
+    is_wanted: bool,
 }
 
 impl Room<'_> {
+    fn give_back(&mut self) {
+        self.fills.release(self.bytes);
+        self.bytes = 0;
+        self.is_wanted = false;
+    }
+
     fn grow(&mut self, bytes: u64) -> bool {
         let fits = self.bytes + bytes <= OBJECT_BYTES_MAX && self.fills.reserve(bytes);
         if fits {

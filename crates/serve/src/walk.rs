@@ -118,9 +118,10 @@ async fn ask_peer(
         Err(PeerError::Broken(_)) => return None,
     };
     match answer.answer {
-        Answer::Behind(_) => None,
-        Answer::Failed(Failure::Misdirected | Failure::Overloaded) => None,
-        Answer::Failed(failure @ (Failure::Unreachable | Failure::TimedOut)) => Some(Err(failure)),
+        Answer::Behind(_) | Answer::Failed(Failure::Misdirected) => None,
+        Answer::Failed(
+            failure @ (Failure::Unreachable | Failure::TimedOut | Failure::Overloaded),
+        ) => Some(Err(failure)),
         Answer::Response(AnswerHead { status, headers, as_of, age, body_bytes, trail }) => {
             let received_at = world.host.now();
             let head =

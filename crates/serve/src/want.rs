@@ -39,7 +39,26 @@ pub(crate) enum Asker {
 const ABOUT_THE_ASKERS_COPY: [http::HeaderName; 6] =
     [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
 
+/// With whom a request may wait for one fetch. What it says of itself can make any answer its own
+/// (RFC 9111 §3.5 and §5.2.1.5), so it neither leads nor marks those who say nothing of the kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Audience {
+    /// Anybody.
+    Public,
+    /// Those who are authorized too, or want nothing stored.
+    Reserved,
+}
+
 impl Want {
+    /// With whom it may wait.
+    pub(crate) fn audience(&self) -> Audience {
+        let no_store = caching::RequestDirectives::of(&self.headers).no_store;
+        match no_store || self.headers.contains_key(http::header::AUTHORIZATION) {
+            true => Audience::Reserved,
+            false => Audience::Public,
+        }
+    }
+
     /// The fields to send up: the request's, less what speaks of the asker's own copy.
     pub(crate) fn upward_headers(&self) -> HeaderMap {
         let mut headers = self.headers.clone();

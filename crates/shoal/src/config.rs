@@ -227,6 +227,12 @@ mod tests {
     }
 
     #[test]
+    fn the_example_that_we_ship_is_read() {
+        let config = load(include_str!("../../../cluster/node.toml"), &[]).unwrap();
+        assert_eq!(config.seeds, ["10.0.0.1:7400"]);
+    }
+
+    #[test]
     fn mistakes_name_the_file_the_key_and_what_was_expected() {
         for (file, names) in [
             ("", "no name"),

@@ -3,6 +3,7 @@
 //! The demo and the integration tests stand on it. It only starts and ends what it started itself.
 
 mod origin;
+mod ports;
 mod process;
 
 use std::fmt;

@@ -45,15 +45,16 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let credentials = load_credentials(&config)?;
     let identity = credentials.identity().clone();
-    let instance = directory::open(&config.data_dir)?;
+    let instance = self::directory::open(&config.data_dir)?;
     let listener = gateway::Listener::bind(config.http)?;
     let door = open_door(&config).await?;
 
     let replica = Arc::new(Replica::default());
     let switchboard = Arc::new(Switchboard::new(replica.clone()));
+    let directory = Arc::new(Directory::new(replica.clone()));
     let links = Links::bind(
         Local { credentials, instance, listen: config.listen, wall: Arc::new(|| Machine.wall()) },
-        Arc::new(Directory::new(replica.clone())),
+        directory.clone(),
         switchboard.clone(),
     )?;
     let me = describe(&config, identity.clone(), instance, links.local_addr())?;
@@ -75,6 +76,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let letters = Arc::new(Letters(links.clone()));
     let gossip = Arc::new(Gossip::start(gossip_options, letters, replica.clone()));
     let neighbours = Arc::new(Neighbours::new(gossip.clone(), replica.clone()));
+    directory.connect(neighbours.clone());
     let ports = Ports {
         host: Arc::new(Machine),
         group: Arc::new(Log(group.clone())),

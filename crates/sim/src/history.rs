@@ -29,6 +29,13 @@ pub(crate) struct Visit {
     pub(crate) bereft: bool,
 }
 
+impl Visit {
+    /// Whether the answer has come to its end, good or bad.
+    pub(crate) fn is_over(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.ending != Ending::Coming)
+    }
+}
+
 /// What came back to a viewer.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {

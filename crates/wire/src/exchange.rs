@@ -45,7 +45,7 @@ pub enum Failure {
     TimedOut,
     /// The asked node has no such distribution, or is not of the asked tier.
     Misdirected,
-    /// The asked node is full: its limits on work in flight are reached.
+    /// The limit on requests at once to the origin is reached, or content kept changing.
     Overloaded,
 }
 

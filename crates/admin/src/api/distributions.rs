@@ -1,10 +1,13 @@
 //! `/v1/distributions`: what the mesh serves. Each is written whole, and may be tried out before.
+//!
+//! A dry run asks a copy of the facts, through the log's own `apply`, so it can never disagree with
+//! what the log would say. Nothing here judges a distribution itself.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use control::{Command, CommandId, Envelope, Refusal};
+use control::{Command, CommandId, Envelope, Fingerprint, Refusal};
 use http::StatusCode;
 use model::{Distribution, DistributionName, Level, LogPosition};
 use serde::Deserialize;
@@ -26,9 +29,10 @@ pub(crate) struct PutQuery {
     #[serde(default)]
     dry_run: bool,
     /// How far the command must come before it is answered: `applied` unless given.
-    #[param(schema_with = view::level, required = false)]
+    #[param(schema_with = view::wait, required = false)]
     wait: Option<Level>,
     /// How long the answer may take: 1 to 120000, 10000 unless given.
+    #[param(minimum = 1, maximum = 120_000)]
     timeout_ms: Option<u64>,
     /// Makes repetition harmless: 1 to 64 characters, a new one for every other request.
     idempotency_key: Option<String>,
@@ -40,9 +44,10 @@ pub(crate) struct PutQuery {
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeleteQuery {
     /// How far the command must come before it is answered: `applied` unless given.
-    #[param(schema_with = view::level, required = false)]
+    #[param(schema_with = view::wait, required = false)]
     wait: Option<Level>,
     /// How long the answer may take: 1 to 120000, 10000 unless given.
+    #[param(minimum = 1, maximum = 120_000)]
     timeout_ms: Option<u64>,
     /// Makes repetition harmless: 1 to 64 characters, a new one for every other request.
     idempotency_key: Option<String>,
@@ -158,5 +163,5 @@ fn rehearse(state: &control::State, command: Command) -> Result<(), Refusal> {
     let id = unused.expect("fewer outcomes are remembered than there are ids");
     let applied = state.applied();
     let next = LogPosition::new(applied.epoch(), applied.index() + 1);
-    copy.apply(next, &Envelope { id, command }).verdict
+    copy.apply(next, &Envelope { id, command }, Fingerprint::default()).verdict
 }

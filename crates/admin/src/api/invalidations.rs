@@ -1,7 +1,7 @@
 //! `/v1/invalidations`: cached content is forgotten, in CloudFront's words for what.
 //!
-//! One request is one command of one distribution. What could be read as covering less than its writer meant is refused:
-//! paths of several distributions, hosts with a star.
+//! One request is one command of one distribution. What could be read as covering less than its
+//! writer meant is refused: paths of several distributions, hosts with a star.
 
 use axum::Json;
 use axum::extract::State;
@@ -62,12 +62,15 @@ fn scope(at: usize, path: &str) -> Result<Scope, Problem> {
     let scope = parsed.map_err(|invalid| malformed(format!("paths[{at}]: {invalid}")))?;
     if scope.host().is_some_and(|host| host.as_str().contains('*')) {
         let expected = "expected one host, or only the path, which covers every host";
-        return Err(malformed(format!("paths[{at}]: \"{scope}\" has a star in its host: {expected}")));
+        return Err(malformed(format!(
+            "paths[{at}]: \"{scope}\" has a star in its host: {expected}"
+        )));
     }
     Ok(scope)
 }
 
-/// The distribution that all the scopes belong to: the one named, else the one that answers for the hosts given.
+/// The distribution that all the scopes belong to: the one named, else the one that answers for the
+/// hosts given.
 fn whose(
     state: &control::State,
     named: Option<DistributionName>,
@@ -90,7 +93,8 @@ fn whose(
             (Some(_) | None, None) => return Err(homeless(at, host)),
         }
     }
-    let expected = "distribution: expected a name, or a full URL of one of its hosts among the paths";
+    let expected =
+        "distribution: expected a name, or a full URL of one of its hosts among the paths";
     whose.ok_or_else(|| malformed(expected))
 }
 

@@ -1,4 +1,7 @@
 //! `/v1/nodes`: a node that is gone for good leaves the roster.
+//!
+//! The command names the instance behind the name, so that a node which came back meanwhile under
+//! that name is not the one removed.
 
 use axum::Json;
 use axum::extract::State;
@@ -23,9 +26,10 @@ pub(crate) struct RemoveQuery {
     #[serde(default)]
     force: bool,
     /// How far the command must come before it is answered: `applied` unless given.
-    #[param(schema_with = view::level, required = false)]
+    #[param(schema_with = view::wait, required = false)]
     wait: Option<Level>,
     /// How long the answer may take: 1 to 120000, 10000 unless given.
+    #[param(minimum = 1, maximum = 120_000)]
     timeout_ms: Option<u64>,
     /// Makes repetition harmless: 1 to 64 characters, a new one for every other request.
     idempotency_key: Option<String>,

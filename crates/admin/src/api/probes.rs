@@ -1,4 +1,7 @@
 //! What machines ask: probes, metrics, and the document that describes the rest.
+//!
+//! Probes answer in plain text, and to everybody: what a load balancer or a service manager can
+//! read of them is one word, or what is waited for.
 
 use axum::extract::State;
 use axum::response::IntoResponse;

@@ -1,4 +1,6 @@
-//! The refusals that the document lists for a route: those a caller can act upon by number, and the rest.
+//! The refusals that the document lists for a route: those a caller can act upon by number,
+//! and the rest. Listed once for all questions and once for all commands, so that the document
+//! never promises for one route what another keeps.
 
 use std::collections::BTreeMap;
 

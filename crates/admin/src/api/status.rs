@@ -1,4 +1,7 @@
 //! `/v1/status`: the mesh as this node sees it.
+//!
+//! Hearsay included: liveness and load are gossip's, positions and roster the log's. The answer is
+//! never older than this node's own knowledge, and never newer.
 
 use axum::Json;
 use axum::extract::State;

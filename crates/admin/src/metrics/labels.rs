@@ -1,4 +1,7 @@
-//! The labels of metrics and the words they take: few, fixed, and never a name or URL that somebody else chose.
+//! The labels of metrics and the words they take.
+//!
+//! Few and fixed, so that the number of series is known: never a name, host or URL that somebody
+//! else chose.
 
 use follow::{Receipt, SubmitError};
 use model::Level;

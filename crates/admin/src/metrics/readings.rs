@@ -1,6 +1,7 @@
 //! What is not counted but read off: the store, the log, the mesh, the Raft group.
 //!
-//! The program reads them when it is asked for its metrics, so that nothing has to keep them up to date.
+//! The program reads them when it is asked for its metrics, so that nothing has to keep them up to
+//! date.
 
 use model::LogPosition;
 use prometheus_client::metrics::gauge::Gauge;

@@ -1,5 +1,5 @@
-//! A histogram of times whose observations are two atomic additions. The library's own takes a lock for each, which a hit in
-//! memory would wait on.
+//! A histogram of times whose observations are two atomic additions. The library's own takes a lock
+//! for each, which a hit in memory would wait on.
 //!
 //! A scrape may see an observation's bucket before its sum: off by one request, for one scrape.
 
@@ -13,7 +13,21 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 
 /// Upper bounds in seconds: from a hit in memory to an origin's patience. The last takes the rest.
 const BOUNDS: [f64; 16] = [
-    0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
+    0.000_1,
+    0.000_5,
+    0.001,
+    0.002_5,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    10.0,
+    30.0,
     f64::INFINITY,
 ];
 

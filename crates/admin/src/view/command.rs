@@ -1,4 +1,7 @@
 //! What a purge asks for, and the receipt that every command gets.
+//!
+//! A receipt never claims more than was heard when it was written: what was wanted and what was
+//! reached stand side by side.
 
 use model::Level;
 use serde::{Deserialize, Serialize};
@@ -8,25 +11,29 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InvalidationRequest {
-    /// Whose content. May be left out when one of the paths is a full URL whose host belongs to a distribution.
+    /// Whose content. May be left out when one of the paths is a full URL whose host belongs to a
+    /// distribution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(examples("shop"))]
     pub distribution: Option<String>,
-    /// One resource (`/a.css`, query included), a directory (`/img/*`), or either as a full URL, which covers that host only.
+    /// One resource (`/a.css`, query included), a directory (`/img/*`), or either as a full URL,
+    /// which covers that host only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(examples(json!(["/img/*", "https://shop.example/a.css"])))]
+    #[schema(examples("/img/*", "https://shop.example/a.css"))]
     pub paths: Vec<String>,
     /// Everything of the distribution, in place of `paths`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
     /// How far the purge must come before it is answered: `applied` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(schema_with = super::level)]
+    #[schema(schema_with = super::wait)]
     pub wait: Option<Level>,
     /// How long the answer may take: 1 to 120000, 10000 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 120_000)]
     pub timeout_ms: Option<u64>,
-    /// Makes repetition harmless: requests with the same key are one purge. 1 to 64 characters; use a new one for every other request.
+    /// Makes repetition harmless: requests with the same key are one purge. 1 to 64 characters; use
+    /// a new one for every other request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
 }
@@ -45,7 +52,8 @@ pub struct Receipt {
     /// How far it had come when the receipt was written.
     #[schema(schema_with = super::level)]
     pub level: Level,
-    /// How far it was waited for. When `level` is less, the time ran out: the command stands, and spreads further.
+    /// How far it was waited for. When `level` is less, the time ran out: the command stands, and
+    /// spreads further.
     #[schema(schema_with = super::level)]
     pub wanted: Level,
     /// From the leader's receipt of the command until it was on disk at a majority.

@@ -1,7 +1,7 @@
 //! Distributions in answers, and what a change of one did.
 //!
-//! A distribution's JSON is [`model::Distribution`] itself; [`schema`] only describes it for the OpenAPI document, since the
-//! model knows nothing of HTTP. A test holds the two together.
+//! A distribution's JSON is [`model::Distribution`] itself; [`schema`] only describes it for the
+//! OpenAPI document, since the model knows nothing of HTTP. A test holds the two together.
 
 use std::sync::Arc;
 
@@ -54,8 +54,9 @@ pub mod schema {
         /// What commands and purges call it: one DNS label.
         #[schema(examples("shop"))]
         pub name: String,
-        /// Hosts it answers for. `*.example.com` covers every name below it; `*` takes what nobody else claims.
-        #[schema(examples(json!(["shop.example", "*.shop.example"])))]
+        /// Hosts it answers for. `*.example.com` covers every name below it; `*` takes what nobody
+        /// else claims.
+        #[schema(examples("shop.example", "*.shop.example"))]
         pub aliases: Vec<String>,
         /// Where its content comes from.
         pub origins: Vec<Origin>,
@@ -103,7 +104,8 @@ pub mod schema {
     #[derive(Deserialize, ToSchema)]
     #[serde(deny_unknown_fields)]
     pub struct CachePolicy {
-        /// Seconds that win over a shorter lifetime from the origin. `no-store` and `private` are still never kept.
+        /// Seconds that win over a shorter lifetime from the origin. `no-store` and `private` are
+        /// still never kept.
         #[schema(required = false, default = 0)]
         pub min_ttl_seconds: u32,
         /// Seconds when the origin says nothing.

@@ -1,4 +1,7 @@
 //! The mesh as one node sees it: its own place, the log, and everyone in the roster.
+//!
+//! Read by people through the command line and by scripts: fields are added here, never renamed.
+//! It says nothing that only the leader would know.
 
 use std::net::SocketAddr;
 

@@ -85,9 +85,11 @@ async fn a_restart_keeps_what_was_committed_and_the_vote() {
         first.say(command.clone()).await;
     }
     let term = first.group.role().term;
+    for node in [&first, &second, &third] {
+        node.hears(commands.len()).await;
+    }
     let mut homes = Vec::new();
     for node in [first, second, third] {
-        node.hears(commands.len()).await;
         homes.push((node.me.0, links.stop(node).await));
     }
     let mut again = Vec::new();

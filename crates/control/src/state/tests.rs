@@ -55,7 +55,7 @@ impl Log {
         let position = at(self.next);
         let id = CommandId(self.next.into());
         self.next += 1;
-        self.state.apply(position, &Envelope { id, command }).verdict
+        self.state.apply(position, &Envelope { id, command }, Fingerprint::default()).verdict
     }
 }
 
@@ -87,10 +87,22 @@ fn a_command_sent_twice_is_applied_once_and_hears_the_same() {
     let mut log = Log::formed();
     log.say(Command::PutDistribution(distribution("shop", &["shop.example"]))).unwrap();
     let entry = Envelope { id: CommandId(99), command: purge("/a") };
-    let first = log.state.apply(at(10), &entry);
-    let again = log.state.apply(at(12), &entry);
+    let first = log.state.apply(at(10), &entry, Fingerprint::default());
+    let again = log.state.apply(at(12), &entry, Fingerprint::default());
     assert_eq!((again, log.state.applied()), (first, at(12)));
     assert!(!log.state.is_old(&attributes("/a"), at(10)));
+}
+
+#[test]
+fn another_command_under_a_used_id_is_refused_and_not_taken_for_the_first() {
+    let mut log = Log::formed();
+    log.say(Command::PutDistribution(distribution("shop", &["shop.example"]))).unwrap();
+    let first = Envelope { id: CommandId(99), command: purge("/a") };
+    log.state.apply(at(10), &first, Fingerprint::of(b"first"));
+    let other = Envelope { id: CommandId(99), command: purge("/b") };
+    let outcome = log.state.apply(at(11), &other, Fingerprint::of(b"other"));
+    assert_eq!(outcome.verdict, Err(Refusal::KeyReused));
+    assert!(!log.state.is_old(&attributes("/b"), at(10)));
 }
 
 #[test]
@@ -101,7 +113,7 @@ fn an_entry_applied_before_changes_nothing() {
         id: CommandId(7),
         command: Command::Leave { name: "a".parse().unwrap(), instance: Instance(1) },
     };
-    log.state.apply(at(1), &late);
+    log.state.apply(at(1), &late, Fingerprint::default());
     assert_eq!(log.state, before);
 }
 

@@ -1,4 +1,6 @@
 //! Many requests, one fetch; and a fetch that belongs to nobody.
+//!
+//! Every promise here counts what reached the origin: a crowd must look like one viewer to it.
 
 use super::origin::{Gate, Reply};
 use super::viewer::{Ask, Viewer};

@@ -1,4 +1,6 @@
 //! HEAD, conditions and ranges: answered here, from what is stored and from what still arrives.
+//!
+//! What a viewer says of its own copy is answered from ours and never sent further up.
 
 use super::origin::{Gate, Reply};
 use super::viewer::Ask;

@@ -1,4 +1,6 @@
 //! What is too large to keep streams through, with a bounded window and an honest count of memory.
+//!
+//! Such bodies must neither fill the memory of the node nor crowd out those worth keeping.
 
 use bytes::Bytes;
 use model::limits::{FILL_WINDOW_BYTES, OBJECT_BYTES_MAX};

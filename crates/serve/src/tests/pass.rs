@@ -1,4 +1,6 @@
 //! Methods that no cache answers: from the edge straight to the origin and back, unharmed.
+//!
+//! Bodies and trailers stream both ways; nothing is stored, collapsed or tried again.
 
 use futures_util::{StreamExt, stream};
 use http::Method;

@@ -1,4 +1,6 @@
 //! Peers that fail before the first byte: the next hop, and at the end the origin.
+//!
+//! The order of asking is the order of the ring; a viewer never sees that a node is gone.
 
 use model::{LogPosition, Tier};
 use wire::exchange::{Answer, Failure};
@@ -31,7 +33,6 @@ fn a_peer_that_cannot_answer_is_passed_over_and_doubted_only_when_it_cannot_be_r
         (Fault::Broken, false),
         (Fault::Says(Answer::Behind(LogPosition::ZERO), ""), false),
         (Fault::Says(Answer::Failed(Failure::Misdirected), ""), false),
-        (Fault::Says(Answer::Failed(Failure::Overloaded), ""), false),
     ] {
         let lab = lab();
         let first = lab.owner(Tier::Regional, "/a", 0);

@@ -1,4 +1,6 @@
 //! Purges and what races them: whoever asks after a purge was applied never gets what it covers.
+//!
+//! A purge may fall anywhere in a fetch and reach the nodes in any order: both are tried out.
 
 use model::LogPosition;
 

@@ -1,4 +1,6 @@
 //! Requests that end here: each with its status, a sentence, and nothing kept.
+//!
+//! A refusal asks nobody, and an origin that fails is asked once for each viewer.
 
 use http::Method;
 

@@ -1,10 +1,12 @@
 //! Bodies that break off: picked up from the next hop as long as it is the same body, never mixed.
+//!
+//! A viewer gets one version from end to end, or a body that is seen to be broken.
 
 use model::{LogPosition, Tier};
 
 use super::origin::{Gate, Reply};
 use super::wires::{Fault, head};
-use super::world::Lab;
+use super::world::{Lab, attributes};
 
 const FRESH: &str = "cache-control:max-age=60|etag:\"1\"";
 
@@ -83,6 +85,37 @@ fn a_body_picked_up_after_a_purge_is_not_finished_with_new_content() {
     assert_eq!(before.so_far(), "old ");
     assert!(before.is_broken());
     assert_eq!(lab.get("e1", "/a").body(), "new new");
+}
+
+#[test]
+fn a_body_in_two_parts_is_stored_with_the_older_position() {
+    let lab = lab();
+    let older = lab.world("e1").ledger.state().applied();
+    lab.purge("/other");
+    let owners = [0, 1].map(|nth| lab.owner(Tier::Regional, "/a", nth));
+    lab.wires.spoil(&owners[0], Fault::BreaksAfter(1));
+    let lines = format!("{FRESH}|content-length:13");
+    lab.wires.spoil(&owners[1], Fault::Says(head(&lines, older, 13), "one two three"));
+    assert_eq!(lab.get("e1", "/a").body(), "one two three");
+    assert_eq!(lab.stored_as_of("e1", "/a"), Some(older));
+}
+
+#[test]
+fn a_body_is_not_finished_by_a_node_that_has_applied_less_than_it_reflects() {
+    // Rule R3: its head, with its position, is already on the way to the tiers below.
+    const UNMARKED: &str = "cache-control:max-age=60";
+    let lab = Lab::of(&["e1 eu edge", "r1 eu regional", "s1 us shield", "s2 us shield"]);
+    let shields = [0, 1].map(|nth| lab.owner(Tier::Shield, "/a", nth));
+    lab.origin.on("/a", Reply::new(UNMARKED, "one ").then("old"));
+    lab.inquire(&shields[1], Tier::Shield, attributes("/a"));
+    assert!(lab.stored_as_of(&shields[1], "/a").is_some());
+    lab.log_purge("/a");
+    lab.catch_up(&shields[0]);
+    lab.origin.on("/a", Reply::new(UNMARKED, "one ").then("new"));
+    lab.wires.spoil(&shields[0], Fault::BreaksAfter(1));
+    lab.get("e1", "/a");
+    lab.catch_up_all();
+    assert_eq!(lab.get("e1", "/a").answer(), (200, "one new".into()));
 }
 
 #[test]

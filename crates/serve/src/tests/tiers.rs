@@ -1,11 +1,12 @@
 //! The way of a request through the tiers, and what each of them says of it.
+//!
+//! Beside the path itself: ages, accounts, and the request directives that force it.
 
-use futures_util::FutureExt;
 use model::Tier;
-use wire::exchange::{Answer, Failure, Question};
+use wire::exchange::{Answer, Failure};
 
 use super::origin::Reply;
-use super::viewer::{Ask, fields};
+use super::viewer::Ask;
 use super::world::{Lab, attributes};
 use crate::account::{Source, Verdict};
 
@@ -116,24 +117,16 @@ fn in_a_mesh_of_equals_every_path_ends_at_one_owner_and_rank_only_rises() {
 #[test]
 fn a_question_for_another_tier_or_an_unknown_distribution_is_misdirected() {
     let lab = Lab::three_tiers();
-    let question = |tier, distribution: &str| {
-        let distribution = distribution.parse().unwrap();
-        let attributes = model::Attributes { distribution, ..attributes("/a") };
-        let applied = model::LogPosition::ZERO;
-        Question { tier, attributes, headers: fields(""), applied }
-    };
     for (name, tier, distribution) in [
         ("e1", Tier::Regional, "shop"),
         ("r1", Tier::Shield, "shop"),
         ("s1", Tier::Edge, "shop"),
         ("r1", Tier::Regional, "blog"),
     ] {
-        let world = lab.world(name).clone();
-        let question = question(tier, distribution);
-        let (answer, body) =
-            lab.finish(async move { crate::peer::answer(&world, question).await }.boxed());
-        assert_eq!(answer, Answer::Failed(Failure::Misdirected), "{name} {tier} {distribution}");
-        assert_eq!(body.bytes(), Some(0));
+        let distribution = distribution.parse().unwrap();
+        let attributes = model::Attributes { distribution, ..attributes("/a") };
+        let answer = lab.inquire(name, tier, attributes);
+        assert_eq!(answer, Answer::Failed(Failure::Misdirected), "{name} {tier}");
     }
     assert_eq!(lab.origin.count(), 0);
 }

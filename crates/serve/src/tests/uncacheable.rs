@@ -1,4 +1,6 @@
 //! What may not be kept is not shared either, and those who ask for it do not queue.
+//!
+//! What is one viewer's own must not reach another, whoever waited for the same fetch.
 
 use super::origin::{Gate, Reply};
 use super::viewer::{Ask, Viewer};

@@ -1,4 +1,6 @@
 //! Variants: kept side by side under one URL, each for those who select it.
+//!
+//! Which fields select is only known once the first answer is here, so crowds are tried too.
 
 use super::origin::{Gate, Reply};
 use super::viewer::{Ask, Viewer};

@@ -12,15 +12,17 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use control::{Command, CommandId, Envelope, State};
+use control::{Command, CommandId, Envelope, Fingerprint, State};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use http::HeaderMap;
 use model::distribution::CacheBehavior;
 use model::{
     Attributes, CachePolicy, Distribution, Host, Instance, Invalidation, LogPosition, Member,
     NodeName, Origin, Path, Scope, Tier,
 };
 use placement::View;
+use wire::exchange::{Answer, Question};
 
 use super::origin::Script;
 use super::ports::{Desk, Facts, Notes, Roster, Shelf};
@@ -173,7 +175,7 @@ impl Lab {
         let log = self.log.borrow();
         let behind = usize::try_from(state.applied().index()).unwrap();
         for (at, envelope) in log.iter().enumerate().skip(behind) {
-            let outcome = state.apply(LogPosition::new(0, at as u64 + 1), envelope);
+            let outcome = state.apply(LogPosition::new(0, at as u64 + 1), envelope, Fingerprint::default());
             assert_eq!(outcome.verdict, Ok(()));
         }
         facts.store(Arc::new(state));
@@ -220,6 +222,14 @@ impl Lab {
     /// GETs `target`, and lets everything move until it is stuck.
     pub(super) fn get(&self, name: &str, target: &str) -> Viewer {
         self.ask(name, Ask::get(target))
+    }
+
+    /// What the node called `name`, which knows all that it has to, says to a peer that asks.
+    pub(super) fn inquire(&self, name: &str, tier: Tier, attributes: Attributes) -> Answer {
+        let world = self.world(name).clone();
+        let (headers, applied) = (HeaderMap::new(), LogPosition::ZERO);
+        let question = Question { tier, attributes, headers, applied };
+        self.finish(async move { crate::peer::answer(&world, question).await.0 })
     }
 
     /// Adds a task.

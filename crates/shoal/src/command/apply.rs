@@ -91,6 +91,12 @@ mod tests {
     }
 
     #[test]
+    fn the_example_that_we_ship_is_read() {
+        let site = Site::parse(include_str!("../../../../cluster/site.toml")).unwrap();
+        assert_eq!(site.distribution[0].aliases.len(), 2);
+    }
+
+    #[test]
     fn a_mistake_is_named_with_its_place() {
         for (from, to, names) in [
             ("name = ", "nmae = ", "line 2"),

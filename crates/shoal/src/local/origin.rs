@@ -1,6 +1,9 @@
-//! A small origin: it says which version of what it sends, counts who asks, and can be told to change, to be slow, or to stop.
+//! A small origin: it says which version of what it sends, counts who asks, and can be told to
+//! change or to be slow.
 //!
-//! `/any/path?bytes=N&max-age=S` answers N bytes (default: one line). Every body names its path and version.
+//! `/any/path?bytes=N&max-age=S&pause-ms=P` answers N bytes (default: one line), pausing before
+//! each 16 KiB. Every body names its path and version: [`Origin::body`] is what it must be.
+//! A POST gets its own body back.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,10 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use gateway::{Limits, Listener, Visit};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serve::{Body, Request, Response};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -74,6 +77,11 @@ impl Origin {
         self.scene.delay_ms.store(millis, Ordering::SeqCst);
     }
 
+    /// The first `bytes` bytes of what it answers for `path`, as of `version`.
+    pub fn body(path: &str, version: u64, bytes: usize) -> Vec<u8> {
+        line(path, version).into_bytes().into_iter().cycle().take(bytes).collect()
+    }
+
     /// A distribution `name` that sends every host here.
     pub fn distribution(&self, name: &str) -> serde_json::Value {
         serde_json::json!({
@@ -103,10 +111,21 @@ impl Visit for Actor {
             }
             let delay = scene.delay_ms.load(Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(delay)).await;
-            answer(path, query, version)
+            match request.method {
+                Method::POST => echo(request.body),
+                _ => answer(path, query, version),
+            }
         }
         .boxed()
     }
+}
+
+fn line(path: &str, version: u64) -> String {
+    format!("{path} version {version}\n")
+}
+
+fn echo(body: Body) -> Response {
+    Response { status: StatusCode::OK, headers: HeaderMap::new(), body }
 }
 
 fn answer(path: &str, query: &str, version: u64) -> Response {
@@ -114,7 +133,7 @@ fn answer(path: &str, query: &str, version: u64) -> Response {
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         pairs.filter(|(name, _)| *name == key).find_map(|(_, value)| value.parse::<usize>().ok())
     };
-    let line = format!("{path} version {version}\n");
+    let line = line(path, version);
     let bytes = asked("bytes").unwrap_or(line.len()).min(BODY_BYTES_MAX);
     let max_age = asked("max-age").unwrap_or(3600);
     let mut headers = HeaderMap::new();
@@ -125,7 +144,21 @@ fn answer(path: &str, query: &str, version: u64) -> Response {
         headers.insert(http::header::ETAG, etag);
     }
     headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    Response { status: StatusCode::OK, headers, body: body(&line, bytes) }
+    let body = body(&line, bytes);
+    let body = match asked("pause-ms") {
+        Some(pause) => slowed(body, Duration::from_millis(pause as u64)),
+        None => body,
+    };
+    Response { status: StatusCode::OK, headers, body }
+}
+
+fn slowed(body: Body, pause: Duration) -> Body {
+    let bytes = body.bytes();
+    let chunks = body.into_stream().then(move |chunk| async move {
+        tokio::time::sleep(pause).await;
+        chunk
+    });
+    Body::Stream { stream: chunks.boxed(), bytes }
 }
 
 /// `bytes` bytes of `line`, again and again.

@@ -1,14 +1,14 @@
 //! One node as a process: started from our own program, killed without warning, started again on its own disk.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::Context;
 use tokio::process::{Child, Command};
 
-use crate::local::Spec;
+use crate::local::{Spec, ports};
 
 /// A node's process, running or not.
 pub struct Process {
@@ -35,9 +35,8 @@ impl Process {
         seed: Option<SocketAddr>,
         flags: &[&str],
     ) -> anyhow::Result<Process> {
-        let mesh_address = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
-        let free = || TcpListener::bind("127.0.0.1:0")?.local_addr();
-        let (http, admin) = (free()?, free()?);
+        let free = || ports::free().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let (mesh_address, http, admin) = (free()?, free()?, free()?);
         let data_dir = directory.join(spec.name.as_str());
         let origin_of_mesh = match seed {
             Some(seed) => format!("--seed={seed}"),

@@ -92,6 +92,6 @@ pub(crate) async fn accept(
 }
 
 /// Feeds a peer that follows.
-pub(crate) async fn feed(node: Arc<Follow>, from: PeerIdentity, channel: Channel) {
-    follow::feed(&node, &from.name, frames(channel)).await;
+pub(crate) async fn feed(node: Arc<Follow>, channel: Channel) {
+    follow::feed(&node, frames(channel)).await;
 }

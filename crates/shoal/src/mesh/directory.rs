@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use follow::Replica;
+use membership::Neighbours;
 use model::NodeName;
 use model::limits::MEMBERS_MAX;
 use transport::PeerIdentity;
@@ -13,12 +14,18 @@ use transport::PeerIdentity;
 pub(crate) struct Directory {
     replica: Arc<Replica>,
     heard: Mutex<BTreeMap<NodeName, SocketAddr>>,
+    neighbours: OnceLock<Arc<Neighbours>>,
 }
 
 impl Directory {
     /// Reads the roster of `replica`.
     pub(crate) fn new(replica: Arc<Replica>) -> Directory {
-        Directory { replica, heard: Mutex::default() }
+        Directory { replica, heard: Mutex::default(), neighbours: OnceLock::new() }
+    }
+
+    /// From now on a peer that speaks to us is no longer doubted.
+    pub(crate) fn connect(&self, neighbours: Arc<Neighbours>) {
+        self.neighbours.get_or_init(|| neighbours);
     }
 }
 
@@ -33,6 +40,10 @@ impl transport::Directory for Directory {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         if heard.len() < MEMBERS_MAX || heard.contains_key(&peer.name) {
             heard.insert(peer.name.clone(), from);
+        }
+        drop(heard);
+        if let Some(neighbours) = self.neighbours.get() {
+            neighbours.trust(&peer.name);
         }
     }
 }

@@ -106,9 +106,9 @@ impl Service for Switchboard {
         }
     }
 
-    fn channel(&self, from: PeerIdentity, kind: Kind, channel: Channel) -> BoxFuture<'static, ()> {
+    fn channel(&self, _from: PeerIdentity, kind: Kind, channel: Channel) -> BoxFuture<'static, ()> {
         match (kind, self.follow.get().cloned(), self.world.get().cloned()) {
-            (Kind::Follow, Some(follow), _) => commands::feed(follow, from, channel).boxed(),
+            (Kind::Follow, Some(follow), _) => commands::feed(follow, channel).boxed(),
             (Kind::Exchange, _, Some(world)) => exchange::answer(world, channel).boxed(),
             (Kind::Follow | Kind::Exchange, _, _) => async {}.boxed(),
             (Kind::Raft | Kind::Submit | Kind::Gossip, _, _) => async {}.boxed(),
@@ -117,7 +117,8 @@ impl Service for Switchboard {
 
     fn cast(&self, from: PeerIdentity, message: Bytes) {
         if let Some(gossip) = self.gossip.get() {
-            gossip.deliver(from.address, message);
+            let listed = self.replica.state().member(&from.name).map(|member| member.address);
+            gossip.deliver(listed.unwrap_or(from.address), message);
         }
     }
 }

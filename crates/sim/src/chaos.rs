@@ -1,0 +1,91 @@
+//! Chaos: nodes die and come back, links are cut and slow down, leaders fall. All from the seed.
+//!
+//! It ends when viewers stop coming: whatever is still broken then is mended, so that what must be
+//! true in the end can be seen to be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::dice::Dice;
+use crate::executor::Owner;
+use crate::network::Way;
+use crate::scenario::{Profile, REGIONS};
+use crate::stage::Stage;
+
+/// Breaks things until it is `until`.
+pub(crate) async fn reign(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
+    let pause = match stage.scenario.profile {
+        Profile::Calm => return,
+        Profile::Ordinary => 800..=3_000,
+        Profile::Heavy => 100..=900,
+    };
+    loop {
+        let wait = dice.millis(pause.clone());
+        stage.clock.sleep(wait).await;
+        let left = until.saturating_sub(stage.clock.now());
+        if left.is_zero() {
+            return;
+        }
+        strike(&stage, &mut dice, left);
+    }
+}
+
+fn strike(stage: &Arc<Stage>, dice: &mut Dice, left: Duration) {
+    let nodes = stage.scenario.members.len();
+    match dice.below(10) {
+        0..=3 => kill(stage, dice, dice.clone().below(nodes), left),
+        4 | 5 => kill(stage, dice, stage.log.leader(), left),
+        6 => split(stage, dice, left),
+        7 | 8 => {
+            let time = dice.millis(200..=5_000).min(left);
+            let way = Way { from: dice.below(nodes), to: dice.below(nodes) };
+            cut(stage, way, time);
+        }
+        _ => {
+            let time = dice.millis(500..=3_000).min(left);
+            let way = Way { from: dice.below(nodes), to: dice.below(nodes) };
+            stage.network.slow_down(way, time);
+        }
+    }
+}
+
+/// Kills a node, unless it is the last one that serves viewers, and starts it again later.
+fn kill(stage: &Arc<Stage>, dice: &mut Dice, node: usize, left: Duration) {
+    let down = dice.millis(200..=5_000).min(left);
+    let edges = stage.ready(stage.scenario.edges());
+    if stage.process(node).is_none() || edges == [node] {
+        return;
+    }
+    stage.kill(node);
+    let stage = stage.clone();
+    stage.clone().clock.spawn(Owner::WORLD, async move {
+        stage.clock.sleep(down).await;
+        stage.start(node);
+    });
+}
+
+fn cut(stage: &Stage, way: Way, time: Duration) {
+    if way.from != way.to && !time.is_zero() {
+        let [from, to] = [way.from, way.to].map(|node| &stage.scenario.members[node].name);
+        stage.note(format_args!("nothing passes between {from} and {to} for {time:?}"));
+        stage.history.write().cuts += 1;
+        stage.network.cut(way, time);
+    }
+}
+
+/// Cuts a group of nodes off from all others: a region, or any half.
+fn split(stage: &Stage, dice: &mut Dice, left: Duration) {
+    let time = dice.millis(500..=6_000).min(left);
+    let nodes = stage.scenario.members.len();
+    let region = dice.chance(50).then(|| dice.below(REGIONS.len()));
+    let lots: Vec<bool> = (0..nodes).map(|_| dice.chance(35)).collect();
+    let apart = |node: usize| match region {
+        Some(region) => stage.scenario.region_of(node) == region,
+        None => lots[node],
+    };
+    for from in (0..nodes).filter(|node| apart(*node)) {
+        for to in (0..nodes).filter(|node| !apart(*node)) {
+            cut(stage, Way { from, to }, time);
+        }
+    }
+}

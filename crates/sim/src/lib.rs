@@ -1,0 +1,191 @@
+//! One seed, one replayable mesh: the real `serve` and `follow` of every node, over a pretend
+//! network, log, gossip, disk and origin, in virtual time.
+//!
+//! A seed decides the [`scenario`]; the [`stage`] is set; operators form the mesh, viewers come,
+//! chaos reigns for a while and ends. Then the [`checker`]s read the history. The same seed takes
+//! the same steps in every process, and the hash of its trace says so. Nothing here opens a socket,
+//! reads a clock or starts a thread.
+
+mod dice;
+mod trace;
+mod executor;
+mod content;
+mod scenario;
+mod history;
+mod network;
+mod log;
+mod gossip;
+mod disk;
+mod store;
+mod origin;
+mod host;
+mod mutants;
+mod stage;
+mod viewers;
+mod operators;
+mod chaos;
+mod checker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use checker::{Promise, Violation};
+pub use executor::Stuck;
+pub use mutants::{Mutant, SEEDS_MAX};
+pub use scenario::Profile;
+pub use trace::Keep;
+
+use checker::Case;
+use dice::Dice;
+use executor::{Budget, Clock, Order, Owner};
+use history::{Ending, FetchEnd, Records, Sample};
+use scenario::Scenario;
+use stage::Stage;
+use trace::Trace;
+
+/// What any sound run stays below, many times over.
+const BUDGET: Budget = Budget { steps: 20_000_000, time: Duration::from_secs(120) };
+
+/// One run, before it happens.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// Decides everything.
+    pub seed: u64,
+    /// How much goes wrong.
+    pub profile: Profile,
+    /// The rule that is broken on purpose, if one is.
+    pub mutant: Option<Mutant>,
+    /// Whether events are kept as text.
+    pub keep: Keep,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The run.
+    pub setup: Setup,
+    /// The hash over all that happened.
+    pub hash: u64,
+    /// The events as text, if they were kept.
+    pub lines: Vec<String>,
+    /// Why the run did not come to its end, if it did not.
+    pub stuck: Option<Stuck>,
+    /// Promises that were broken, in the order of time.
+    pub violations: Vec<Violation>,
+    /// How much happened.
+    pub tally: Tally,
+}
+
+/// How much happened in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Nodes in the mesh.
+    pub nodes: usize,
+    /// Viewers' requests.
+    pub visits: usize,
+    /// Of these, answers that broke off and said so.
+    pub broken: usize,
+    /// Requests that reached the origin.
+    pub fetches: usize,
+    /// Of these, answered with a whole body.
+    pub whole: usize,
+    /// Purges.
+    pub purges: usize,
+    /// Of these, applied by every live node as far as the caller heard.
+    pub applied: usize,
+    /// Nodes killed.
+    pub kills: usize,
+    /// Links cut.
+    pub cuts: usize,
+}
+
+impl Report {
+    /// Whether the run came to its end and every promise was kept.
+    pub fn is_good(&self) -> bool {
+        self.stuck.is_none() && self.violations.is_empty()
+    }
+}
+
+/// Runs one seed as it is.
+pub fn run(seed: u64, profile: Profile) -> Report {
+    perform(Setup { seed, profile, mutant: None, keep: Keep::Hash })
+}
+
+/// Runs one seed.
+pub fn perform(setup: Setup) -> Report {
+    let Setup { seed, profile, mutant, keep } = setup;
+    let trace = Arc::new(Trace::new(keep));
+    let mut dice = Dice::new(seed ^ (profile as u64) << 60);
+    let order = if dice.chance(50) { Order::Fifo } else { Order::Shuffled(dice.fork()) };
+    let scenario = Scenario::draw(profile, &mut dice);
+    let clock = Clock::new(trace.clone());
+    let stage = Stage::set(clock.clone(), trace.clone(), scenario, mutant, &mut dice);
+    let (scenario, history) = (stage.scenario.clone(), stage.history.clone());
+    let stuck = clock.run(play(Arc::new(stage), dice), order, BUDGET).err();
+    let records = history.close();
+    let violations = match stuck {
+        Some(_) => Vec::new(),
+        None => checker::judge(&Case { scenario: &scenario, records: &records }),
+    };
+    let (hash, lines) = trace.close();
+    let tally = Tally::of(&records, scenario.members.len());
+    Report { setup, hash, lines, stuck, violations, tally }
+}
+
+/// The play: form the mesh, let everybody loose, mend what is broken, look at what is left.
+async fn play(stage: Arc<Stage>, mut dice: Dice) {
+    let nodes = stage.scenario.members.len();
+    (0..nodes).for_each(|node| stage.start(node));
+    operators::form(&stage).await;
+    while stage.ready(0..nodes).len() < nodes {
+        stage.clock.sleep(Duration::from_millis(100)).await;
+    }
+    // Everybody hears of everybody.
+    stage.clock.sleep(Duration::from_millis(1_500)).await;
+    let until = stage.clock.now() + stage.scenario.open_for;
+    stage.clock.spawn(Owner::WORLD, look_around(stage.clone()));
+    stage.clock.spawn(Owner::WORLD, viewers::come(stage.clone(), dice.fork(), until));
+    stage.clock.spawn(Owner::WORLD, operators::work(stage.clone(), dice.fork(), until));
+    stage.clock.spawn(Owner::WORLD, chaos::reign(stage.clone(), dice.fork(), until));
+    stage.clock.sleep_until(until + stage.scenario.rest).await;
+    let last = samples(&stage);
+    let mut records = stage.history.write();
+    records.last = last;
+    records.log = stage.log.entries();
+}
+
+async fn look_around(stage: Arc<Stage>) {
+    loop {
+        let samples = samples(&stage);
+        stage.history.write().samples.extend(samples);
+        stage.clock.sleep(Duration::from_millis(500)).await;
+    }
+}
+
+fn samples(stage: &Stage) -> Vec<Sample> {
+    let at = stage.clock.now();
+    let sample = |node| {
+        let state = stage.process(node)?.follow.replica.state().clone();
+        Some(Sample { at, node, state })
+    };
+    (0..stage.scenario.members.len()).filter_map(sample).collect()
+}
+
+impl Tally {
+    fn of(records: &Records, nodes: usize) -> Tally {
+        let answers = records.visits.iter().filter_map(|visit| visit.answer.as_ref());
+        let whole = |end: FetchEnd| matches!(end, FetchEnd::Whole(_));
+        let applied = |purge: &&history::Purge| purge.applied_everywhere().is_some();
+        Tally {
+            nodes,
+            visits: records.visits.len(),
+            broken: answers.filter(|answer| answer.ending == Ending::Broken).count(),
+            fetches: records.fetches.len(),
+            whole: records.fetches.iter().filter(|fetch| whole(fetch.end)).count(),
+            purges: records.purges.len(),
+            applied: records.purges.iter().filter(applied).count(),
+            kills: records.kills,
+            cuts: records.cuts,
+        }
+    }
+}

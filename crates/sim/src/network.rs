@@ -1,0 +1,279 @@
+//! The network: who can reach whom, how long a frame takes, and what is lost when something breaks.
+//!
+//! A link is a directed pair of nodes: FIFO, with a latency by region, a little jitter, and spells
+//! of slowness. A cut link carries nothing; conversations across it survive a short cut and break in
+//! a long one, as QUIC's do. A dead process refuses new conversations at once, and what it had on
+//! the wire is lost. Frames are the real ones, encoded and decoded by `wire`.
+
+mod pipe;
+mod answer;
+mod peers;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use model::NodeName;
+
+use crate::dice::Dice;
+use crate::executor::{Clock, Owner};
+use crate::scenario::Scenario;
+use crate::trace::Trace;
+
+pub(crate) use peers::Caller;
+use pipe::{Pipe, Reader, Writer};
+
+/// How long a connection may be silent, as the real transport has it.
+const SILENCE: Duration = model::limits::SILENCE;
+
+/// A directed pair of nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Way {
+    /// Who sends.
+    pub(crate) from: usize,
+    /// Who receives.
+    pub(crate) to: usize,
+}
+
+impl Way {
+    /// The way back.
+    pub(crate) fn back(self) -> Way {
+        Way { from: self.to, to: self.from }
+    }
+
+    fn touches(self, node: usize) -> bool {
+        self.from == node || self.to == node
+    }
+}
+
+/// A process that answers its peers.
+#[derive(Clone)]
+pub(crate) struct Listener {
+    /// The process.
+    pub(crate) owner: Owner,
+    /// Answers questions.
+    pub(crate) world: Arc<serve::World>,
+    /// Takes commands and feeds the log.
+    pub(crate) follow: Arc<follow::Follow>,
+}
+
+/// What a conversation is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Ask,
+    Submit,
+    Follow,
+}
+
+/// One end of a conversation.
+struct Line {
+    out: Writer,
+    back: Reader,
+}
+
+/// No conversation came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Unreached {
+    #[error("connection refused")]
+    Refused,
+    #[error("no answer to the handshake")]
+    Silent,
+}
+
+#[derive(Clone, Copy)]
+struct Spell {
+    since: Duration,
+    until: Duration,
+}
+
+/// The network of one run.
+pub(crate) struct Network {
+    clock: Clock,
+    trace: Arc<Trace>,
+    scenario: Arc<Scenario>,
+    state: Mutex<State>,
+}
+
+struct State {
+    dice: Dice,
+    last: BTreeMap<Way, Duration>,
+    cuts: BTreeMap<Way, Spell>,
+    slow: BTreeMap<Way, Spell>,
+    listeners: BTreeMap<usize, Listener>,
+    pipes: Vec<Weak<Pipe>>,
+}
+
+impl Network {
+    /// A network on which nobody listens yet.
+    pub(crate) fn new(
+        clock: Clock,
+        trace: Arc<Trace>,
+        scenario: Arc<Scenario>,
+        dice: Dice,
+    ) -> Network {
+        let state = State {
+            dice,
+            last: BTreeMap::new(),
+            cuts: BTreeMap::new(),
+            slow: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            pipes: Vec::new(),
+        };
+        Network { clock, trace, scenario, state: Mutex::new(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place_of(&self, name: &NodeName) -> Option<usize> {
+        self.scenario.members.iter().position(|member| member.name == *name)
+    }
+
+    /// `node` answers from now on.
+    pub(crate) fn listen(&self, node: usize, listener: Listener) {
+        self.lock().listeners.insert(node, listener);
+    }
+
+    /// The process of `node` is gone. Its peers find out one by one.
+    pub(crate) fn hang_up(&self, node: usize) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let gone = state.listeners.remove(&node);
+        let broken = state.pipes_where(|way| way.touches(node));
+        let found_out = broken.iter().map(|_| now + state.dice.millis(5..=1_500)).collect::<Vec<_>>();
+        drop(state);
+        drop(gone);
+        for (pipe, at) in broken.iter().zip(found_out) {
+            pipe.break_off(now, at);
+        }
+    }
+
+    /// Cuts a link in both directions for `time`, unless it is cut already.
+    pub(crate) fn cut(self: &Arc<Self>, way: Way, time: Duration) {
+        let since = self.clock.now();
+        let spell = Spell { since, until: since + time };
+        let mut state = self.lock();
+        if state.cuts.get(&way).is_some_and(|cut| since < cut.until) {
+            return;
+        }
+        state.cuts.insert(way, spell);
+        state.cuts.insert(way.back(), spell);
+        drop(state);
+        if time > SILENCE {
+            let network = self.clone();
+            self.clock.spawn(Owner::WORLD, async move {
+                network.clock.sleep(SILENCE).await;
+                network.fall_silent(way);
+            });
+        }
+    }
+
+    fn fall_silent(&self, cut: Way) {
+        let now = self.clock.now();
+        let broken = self.lock().pipes_where(|way| way == cut || way == cut.back());
+        broken.iter().for_each(|pipe| pipe.break_off(now, now));
+    }
+
+    /// Makes a link ten times slower in both directions for `time`.
+    pub(crate) fn slow_down(&self, way: Way, time: Duration) {
+        let since = self.clock.now();
+        let spell = Spell { since, until: since + time };
+        let mut state = self.lock();
+        state.slow.insert(way, spell);
+        state.slow.insert(way.back(), spell);
+    }
+
+    /// Whether the process of `node` runs.
+    pub(crate) fn is_up(&self, node: usize) -> bool {
+        self.lock().listeners.contains_key(&node)
+    }
+
+    /// Whether both processes run and nothing is cut between them.
+    pub(crate) fn reaches(&self, way: Way) -> bool {
+        let now = self.clock.now();
+        let state = self.lock();
+        let up = |node| state.listeners.contains_key(&node);
+        up(way.from) && up(way.to) && state.cut(way, now).is_none()
+    }
+
+    /// How long the next frame would take.
+    pub(crate) fn latency(&self, way: Way) -> Duration {
+        let base = self.base_latency(way);
+        let now = self.clock.now();
+        self.lock().latency(way, base, now)
+    }
+
+    fn base_latency(&self, way: Way) -> Duration {
+        let [from, to] = [way.from, way.to].map(|node| self.scenario.region_of(node));
+        self.scenario.latency[from][to]
+    }
+
+    /// When a frame that is sent now arrives; never, if the cut outlasts its connection.
+    fn arrival(&self, way: Way) -> Option<Duration> {
+        let base = self.base_latency(way);
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let leaves = match state.cut(way, now) {
+            Some(cut) if cut.until - cut.since > SILENCE => return None,
+            Some(cut) => cut.until,
+            None => now,
+        };
+        let fresh = leaves + state.latency(way, base, now);
+        let last = state.last.entry(way).or_default();
+        *last = fresh.max(*last + Duration::from_nanos(1));
+        Some(*last)
+    }
+
+    /// Opens a conversation. The handshake costs nothing beyond the first frame: connections are
+    /// kept. A process that is gone refuses, a link that is cut stays silent.
+    async fn dial(self: &Arc<Self>, way: Way, call: Call) -> Result<Line, Unreached> {
+        let now = self.clock.now();
+        let cut = self.lock().cut(way, now);
+        if let Some(cut) = cut {
+            let given_up = now + SILENCE;
+            self.clock.sleep_until(cut.until.min(given_up)).await;
+            if cut.until >= given_up {
+                return Err(Unreached::Silent);
+            }
+        }
+        let listener = self.lock().listeners.get(&way.to).cloned();
+        let Some(listener) = listener else {
+            self.clock.sleep(self.latency(way) + self.latency(way.back())).await;
+            return Err(Unreached::Refused);
+        };
+        let (out, heard) = self.pipe(way);
+        let (said, back) = self.pipe(way.back());
+        let owner = listener.owner;
+        let line = Line { out: said, back: heard };
+        self.clock.spawn(owner, answer::take(listener, call, line));
+        Ok(Line { out, back })
+    }
+
+    fn pipe(self: &Arc<Self>, way: Way) -> (Writer, Reader) {
+        let (pipe, writer, reader) = pipe::open(self.clone(), way);
+        let mut state = self.lock();
+        if state.pipes.len() % 256 == 255 {
+            state.pipes.retain(|pipe| pipe.strong_count() > 0);
+        }
+        state.pipes.push(pipe);
+        (writer, reader)
+    }
+}
+
+impl State {
+    fn cut(&self, way: Way, now: Duration) -> Option<Spell> {
+        self.cuts.get(&way).filter(|cut| now < cut.until).copied()
+    }
+
+    fn latency(&mut self, way: Way, base: Duration, now: Duration) -> Duration {
+        let is_slow = self.slow.get(&way).is_some_and(|spell| now < spell.until);
+        let base = if is_slow { base * 10 } else { base };
+        base + base.mul_f64(self.dice.below(100) as f64 / 1_000.0)
+    }
+
+    fn pipes_where(&self, concerns: impl Fn(Way) -> bool) -> Vec<Arc<Pipe>> {
+        let alive = self.pipes.iter().filter_map(Weak::upgrade);
+        alive.filter(|pipe| concerns(pipe.way)).collect()
+    }
+}

@@ -1,0 +1,63 @@
+//! The answering side of a conversation: a process takes a call and does what the real one does.
+
+use bytes::Bytes;
+use follow::{Channel, Disconnected};
+use futures_util::{SinkExt, StreamExt, sink};
+use serve::Chunk;
+use wire::exchange::Question;
+use wire::log::Submission;
+
+use super::pipe::Broken;
+use super::{Call, Line, Listener};
+
+/// Takes one call, to its end.
+pub(super) async fn take(listener: Listener, call: Call, line: Line) {
+    let taken = match call {
+        Call::Ask => question(&listener, line).await,
+        Call::Submit => submission(&listener, line).await,
+        Call::Follow => {
+            follow::feed(&listener.follow, line.into_channel()).await;
+            Some(())
+        }
+    };
+    drop(taken);
+}
+
+/// `None`: the conversation ended early.
+async fn question(listener: &Listener, mut line: Line) -> Option<()> {
+    let frame = line.back.next().await?.ok()?;
+    let question = Question::decode(&frame).ok()?;
+    let (answer, body) = serve::peer::answer(&listener.world, question).await;
+    line.out.send(answer.encode()).await.ok()?;
+    let mut body = body.into_stream();
+    while let Some(chunk) = body.next().await {
+        match chunk.ok()? {
+            Chunk::Data(frame) => line.out.send(frame).await.ok()?,
+            Chunk::Trailers(_) => {}
+        }
+    }
+    line.out.finish();
+    Some(())
+}
+
+async fn submission(listener: &Listener, mut line: Line) -> Option<()> {
+    let frame = line.back.next().await?.ok()?;
+    let submission = Submission::decode(&frame).ok()?;
+    let fate = follow::accept(&listener.follow, submission).await;
+    line.out.send(fate.encode()).await.ok()?;
+    line.out.finish();
+    Some(())
+}
+
+impl Line {
+    /// The conversation as the two halves that `follow` speaks through.
+    pub(super) fn into_channel(self) -> Channel {
+        let gone = |broken: Broken| Disconnected(broken.to_string());
+        let outgoing = sink::unfold(self.out, move |out, frame: Bytes| async move {
+            out.send(frame).await.map(|()| out)
+        });
+        let outgoing = Box::pin(outgoing.sink_map_err(gone));
+        let incoming = self.back.map(move |frame| frame.map_err(gone)).boxed();
+        Channel { outgoing, incoming }
+    }
+}

@@ -1,0 +1,115 @@
+//! The calling side: the network as one node's `Peers` ports see it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use follow::{Channel, Disconnected};
+use futures_util::future::{BoxFuture, Either, select};
+use futures_util::{FutureExt, StreamExt};
+use model::NodeName;
+use serve::{BodyError, Chunk, PeerAnswer, PeerError};
+use wire::exchange::{Answer, Question};
+use wire::log::{Fate, Submission, Subscribe};
+
+use super::pipe::Broken;
+use super::{Call, Line, Network, Way};
+
+/// One node, calling others.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    /// The network.
+    pub(crate) network: Arc<Network>,
+    /// The node that calls.
+    pub(crate) node: usize,
+}
+
+impl Caller {
+    fn way(&self, to: &NodeName) -> Option<Way> {
+        self.network.place_of(to).map(|to| Way { from: self.node, to })
+    }
+}
+
+impl serve::Peers for Caller {
+    fn ask(
+        &self,
+        to: &NodeName,
+        question: Question,
+        patience: Duration,
+    ) -> BoxFuture<'static, Result<PeerAnswer, PeerError>> {
+        let (network, way) = (self.network.clone(), self.way(to));
+        async move {
+            let Some(way) = way else {
+                return Err(PeerError::Unreachable("nobody has that name".into()));
+            };
+            let timeout = network.clock.sleep(patience);
+            match select(ask(&network, way, question).boxed(), timeout).await {
+                Either::Left((answer, _)) => answer,
+                Either::Right(_) => Err(PeerError::Broken("no head in time".into())),
+            }
+        }
+        .boxed()
+    }
+}
+
+async fn ask(
+    network: &Arc<Network>,
+    way: Way,
+    question: Question,
+) -> Result<PeerAnswer, PeerError> {
+    let broken = |broken: Broken| PeerError::Broken(broken.to_string());
+    let line = network.dial(way, Call::Ask).await;
+    let Line { out, mut back } = line.map_err(|why| PeerError::Unreachable(why.to_string()))?;
+    out.send(question.encode()).await.map_err(broken)?;
+    out.finish();
+    let head = back.next().await.unwrap_or(Err(Broken)).map_err(broken)?;
+    let answer = Answer::decode(&head).map_err(|error| PeerError::Broken(error.to_string()))?;
+    let chunk = |frame: Result<_, Broken>| {
+        frame.map(Chunk::Data).map_err(|broken| BodyError(broken.to_string()))
+    };
+    Ok(PeerAnswer { answer, body: back.map(chunk).boxed() })
+}
+
+impl follow::Peers for Caller {
+    fn submit(
+        &self,
+        to: &NodeName,
+        submission: Submission,
+    ) -> BoxFuture<'static, Result<Fate, Disconnected>> {
+        let (network, way) = (self.network.clone(), self.way(to));
+        async move {
+            let Line { out, mut back } = dial(&network, way, Call::Submit).await?;
+            out.send(submission.encode()).await.map_err(disconnected)?;
+            out.finish();
+            let fate = back.next().await.unwrap_or(Err(Broken)).map_err(disconnected)?;
+            Fate::decode(&fate).map_err(disconnected)
+        }
+        .boxed()
+    }
+
+    fn follow(
+        &self,
+        to: &NodeName,
+        subscribe: Subscribe,
+    ) -> BoxFuture<'static, Result<Channel, Disconnected>> {
+        let (network, way) = (self.network.clone(), self.way(to));
+        async move {
+            let line = dial(&network, way, Call::Follow).await?;
+            line.out.send(subscribe.encode()).await.map_err(disconnected)?;
+            Ok(line.into_channel())
+        }
+        .boxed()
+    }
+}
+
+async fn dial(
+    network: &Arc<Network>,
+    way: Option<Way>,
+    call: Call,
+) -> Result<Line, Disconnected> {
+    let way = way.ok_or_else(|| Disconnected("nobody has that name".into()))?;
+    network.dial(way, call).await.map_err(disconnected)
+}
+
+fn disconnected(why: impl std::fmt::Display) -> Disconnected {
+    Disconnected(why.to_string())
+}

@@ -1,0 +1,198 @@
+//! Operators: they form the mesh, change what the origin has, and purge it through any node.
+//!
+//! An operator whose command has an unknown fate sends it again under the same id, through another
+//! node, as the answer tells him to. He writes down what he called, when, and what he heard.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use control::{Command, CommandId};
+use follow::{Receipt, Signal, SubmitError};
+use futures_util::future::{Either, join_all, select};
+use model::distribution::CacheBehavior;
+use model::{
+    Attributes, CachePolicy, Distribution, DistributionName, Host, Invalidation, Level, Origin,
+    Path, Scope,
+};
+
+use crate::content::{DIRECTORIES, HOSTS};
+use crate::dice::Dice;
+use crate::executor::Owner;
+use crate::history::{Acknowledged, Purge};
+use crate::stage::Stage;
+use crate::viewers;
+
+/// How long an operator waits for one answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often he sends one command.
+const TRIES: usize = 3;
+
+type Heard = Result<Receipt, SubmitError>;
+
+/// Forms the mesh out of all nodes, and gives it its distribution.
+pub(crate) async fn form(stage: &Arc<Stage>) {
+    let members = &stage.scenario.members;
+    let founder = members[0].clone();
+    settle(stage, 0, Command::Form { mesh: "sim".into(), founder }).await;
+    let joins = members.iter().enumerate().skip(1).map(|(node, member)| {
+        settle(stage, node, Command::Join { member: member.clone(), replaces: None })
+    });
+    join_all(joins).await;
+    settle(stage, members.len() - 1, Command::PutDistribution(distribution())).await;
+}
+
+/// Sends a command through `node` until it is in the log.
+async fn settle(stage: &Arc<Stage>, node: usize, command: Command) {
+    let id = stage.new_id();
+    let order = Order { id, command, level: Level::Committed };
+    while !matches!(send(stage, node, order.clone()).await, Some(Ok(_))) {
+        stage.clock.sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn shop() -> DistributionName {
+    "shop".parse().expect("a DNS label")
+}
+
+fn distribution() -> Distribution {
+    Distribution {
+        name: shop(),
+        aliases: HOSTS.map(|host| Host::parse(host).expect("a host name")).into(),
+        origins: vec![Origin {
+            id: "main".into(),
+            domain_name: "origin.example".into(),
+            http_port: 80,
+            connection_timeout_seconds: 10,
+            response_timeout_seconds: 30,
+            keepalive_timeout_seconds: 5,
+            connections_max: 1_024,
+        }],
+        default_cache_behavior: CacheBehavior {
+            target_origin_id: "main".into(),
+            cache_policy: CachePolicy::default(),
+        },
+    }
+}
+
+/// A command as an operator sends it, once or again.
+#[derive(Clone)]
+struct Order {
+    id: CommandId,
+    command: Command,
+    level: Level,
+}
+
+/// Sends `order` through `node`; nothing comes back if the node dies.
+async fn send(stage: &Arc<Stage>, node: usize, order: Order) -> Option<Heard> {
+    let process = stage.process(node)?;
+    let answered = Arc::new((Signal::default(), Mutex::new(None)));
+    let (answer, follow) = (answered.clone(), process.follow.clone());
+    stage.clock.spawn(process.owner, async move {
+        let Order { id, command, level } = order;
+        let heard = follow::submit(&follow, id, command, level, PATIENCE).await;
+        *answer.1.lock().unwrap_or_else(PoisonError::into_inner) = Some(heard);
+        answer.0.notify();
+    });
+    let (signal, heard) = &*answered;
+    let heard = signal.until(|| heard.lock().unwrap_or_else(PoisonError::into_inner).take());
+    let heard = match select(heard, stage.clock.sleep(PATIENCE * 2)).await {
+        Either::Left((heard, _)) => heard,
+        Either::Right(_) => return None,
+    };
+    if let Ok(Receipt { id, position, .. }) = heard {
+        let at = stage.clock.now();
+        stage.history.write().acknowledged.push(Acknowledged { at, id, position });
+    }
+    Some(heard)
+}
+
+/// Operators change and purge until it is `until`.
+pub(crate) async fn work(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
+    while stage.clock.now() < until {
+        let page = viewers::favourite(&stage, &mut dice);
+        let scope = scope(&stage.scenario.site.pages[page].attributes, &mut dice);
+        if dice.chance(50) {
+            // Fetches that are under way while the page changes: what this is all about.
+            viewers::crowd(&stage, &mut dice, page);
+            let head_start = dice.millis(0..=400);
+            stage.clock.sleep(head_start).await;
+        }
+        stage.origin.change(page);
+        let others = 0..stage.scenario.site.pages.len();
+        others.filter(|_| dice.chance(20)).for_each(|page| stage.origin.change(page));
+        if dice.chance(90) {
+            let level = if dice.chance(80) { Level::Applied } else { Level::Committed };
+            call(&stage, scope, level, dice.fork());
+        }
+        let pause = dice.millis(200..=1_400);
+        stage.clock.sleep(pause).await;
+    }
+}
+
+fn scope(page: &Attributes, dice: &mut Dice) -> Scope {
+    let host = if dice.chance(50) { Some(page.host.clone()) } else { None };
+    match dice.below(10) {
+        0 => Scope::All,
+        1 | 2 => {
+            let above = |directory: &&str| page.path.as_str().starts_with(directory);
+            let directories: Vec<&str> = DIRECTORIES.into_iter().filter(above).collect();
+            let directory = *dice.pick(&directories);
+            let directory = Path::parse(directory).expect("a path");
+            Scope::Prefix { host, directory }
+        }
+        _ => Scope::Url { host, path: page.path.clone() },
+    }
+}
+
+/// Whether `scope` covers `page`, said in other words than the nodes'.
+fn covers(scope: &Scope, page: &Attributes) -> bool {
+    let path = page.path.as_str();
+    let of_host = scope.host().is_none_or(|host| *host == page.host);
+    of_host
+        && match scope {
+            Scope::Url { path: only, .. } => path == only.as_str(),
+            Scope::Prefix { directory, .. } => path.starts_with(directory.as_str()),
+            Scope::All => true,
+        }
+}
+
+/// Writes a purge down and sees it through.
+fn call(stage: &Arc<Stage>, scope: Scope, level: Level, dice: Dice) {
+    let pages = stage.scenario.site.pages.iter().enumerate();
+    let pages = pages.filter(|(_, page)| covers(&scope, &page.attributes));
+    let covered: BTreeMap<usize, u64> =
+        pages.map(|(page, _)| (page, stage.origin.version(page))).collect();
+    let (id, called) = (stage.new_id(), stage.clock.now());
+    let command =
+        Command::Invalidate(Invalidation { distribution: shop(), scopes: vec![scope.clone()] });
+    stage.note(format_args!("purge of {scope} called, until {level}"));
+    let mut records = stage.history.write();
+    let number = records.purges.len();
+    records.purges.push(Purge { id, scope, level, called, covered, heard: Vec::new() });
+    drop(records);
+    let order = Order { id, command, level };
+    stage.clock.spawn(Owner::WORLD, see_through(stage.clone(), number, order, dice));
+}
+
+async fn see_through(stage: Arc<Stage>, number: usize, order: Order, mut dice: Dice) {
+    for _ in 0..TRIES {
+        let nodes = stage.ready(0..stage.scenario.members.len());
+        if nodes.is_empty() {
+            stage.clock.sleep(Duration::from_millis(500)).await;
+            continue;
+        }
+        let node = *dice.pick(&nodes);
+        let heard = send(&stage, node, order.clone()).await;
+        let scope = &stage.history.write().purges[number].scope.clone();
+        stage.note(format_args!("purge of {scope} through node {node}: {heard:?}"));
+        let Some(heard) = heard else { continue };
+        let done = !matches!(heard, Err(SubmitError::Unknown { .. }));
+        let at = stage.clock.now();
+        stage.history.write().purges[number].heard.push((at, heard));
+        // Now and then he asks again although he knows: it must change nothing.
+        if done && !dice.chance(10) {
+            return;
+        }
+    }
+}

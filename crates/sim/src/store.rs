@@ -1,0 +1,47 @@
+//! The store of a node: a map with a limit, oldest out first. A new process starts with an empty one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use model::CacheKey;
+use serve::Entry;
+
+/// One process's store.
+pub(crate) struct Memory {
+    entries_max: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    entries: BTreeMap<CacheKey, Arc<Entry>>,
+    order: VecDeque<CacheKey>,
+}
+
+impl Memory {
+    /// An empty store with room for so many entries.
+    pub(crate) fn new(entries_max: usize) -> Memory {
+        Memory { entries_max, kept: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl serve::Store for Memory {
+    fn find(&self, key: &CacheKey) -> Option<Arc<Entry>> {
+        self.lock().entries.get(key).cloned()
+    }
+
+    fn keep(&self, key: CacheKey, entry: Arc<Entry>) {
+        let mut kept = self.lock();
+        if kept.entries.insert(key, entry).is_none() {
+            kept.order.push_back(key);
+        }
+        while kept.entries.len() > self.entries_max {
+            let Some(oldest) = kept.order.pop_front() else { break };
+            kept.entries.remove(&oldest);
+        }
+    }
+}

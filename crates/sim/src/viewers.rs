@@ -1,0 +1,202 @@
+//! Viewers: they come at every edge at random, want the same few pages, and sometimes all at once.
+//!
+//! A viewer sits next to its edge: its request arrives at once, and what it reads it compares, byte
+//! by byte, with the only body that the version named in the head can have.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_NONE_MATCH, RANGE};
+use http::{HeaderMap, HeaderValue, Method};
+use serve::{Body, Chunk, Request, Response};
+
+use crate::content::{Edition, Validator, VARIANTS};
+use crate::dice::Dice;
+use crate::history::{Answer, Ending, Visit};
+use crate::origin::{X_VARIANT, X_VERSION, tag};
+use crate::stage::{Process, Stage};
+
+/// What one viewer does.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    page: usize,
+    variant: usize,
+    manner: Manner,
+    /// Between two pieces of the body.
+    pace: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Manner {
+    /// The whole page.
+    Plain,
+    /// Some bytes of it.
+    Part { first: usize, last: usize },
+    /// The page, unless it is still this version.
+    Unless(u64),
+}
+
+/// Viewers come until it is `until`.
+pub(crate) async fn come(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
+    while stage.clock.now() < until {
+        let page = favourite(&stage, &mut dice);
+        let edges = stage.ready(stage.scenario.edges());
+        match dice.below(8) {
+            _ if edges.is_empty() => {}
+            0 => crowd(&stage, &mut dice, page),
+            _ => {
+                let node = *dice.pick(&edges);
+                send(&stage, &mut dice, node, page);
+            }
+        }
+        let pause = dice.millis(10..=90);
+        stage.clock.sleep(pause).await;
+    }
+}
+
+/// A page: the first ones more often than the last.
+pub(crate) fn favourite(stage: &Stage, dice: &mut Dice) -> usize {
+    let pages = stage.scenario.site.pages.len();
+    dice.below(pages).min(dice.below(pages)).min(dice.below(pages))
+}
+
+/// Everybody wants `page` at every edge, now.
+pub(crate) fn crowd(stage: &Arc<Stage>, dice: &mut Dice, page: usize) {
+    for node in stage.ready(stage.scenario.edges()) {
+        for _ in 0..dice.within(1..=3) {
+            send(stage, dice, node, page);
+        }
+    }
+}
+
+/// One viewer asks `node` for `page`.
+fn send(stage: &Arc<Stage>, dice: &mut Dice, node: usize, page: usize) {
+    let Some(process) = stage.process(node) else { return };
+    let about = &stage.scenario.site.pages[page];
+    let manner = match dice.below(12) {
+        0 if about.bytes > 0 => {
+            let first = dice.below(about.bytes);
+            Manner::Part { first, last: first + dice.below(about.bytes) }
+        }
+        1 if about.validator == Validator::Tag => {
+            Manner::Unless(stage.origin.version(page).saturating_sub(dice.below(2) as u64))
+        }
+        _ => Manner::Plain,
+    };
+    let pace = if dice.chance(20) { dice.millis(0..=40) } else { Duration::ZERO };
+    let wish = Wish { page, variant: dice.below(VARIANTS.len()), manner, pace };
+    let at = stage.clock.now();
+    let applied = process.follow.replica.applied();
+    let mut records = stage.history.write();
+    let number = records.visits.len();
+    records.visits.push(Visit { node, at, applied, page, answer: None, bereft: false });
+    drop(records);
+    let (stage, owner) = (stage.clone(), process.owner);
+    stage.clone().clock.spawn(owner, visit(stage, process, number, wish));
+}
+
+async fn visit(stage: Arc<Stage>, process: Process, number: usize, wish: Wish) {
+    let response = serve::visit(&process.world, request(&stage, wish)).await;
+    let version = version_of(&response.headers);
+    let status = response.status.as_u16();
+    let (at, ending) = (stage.clock.now(), Ending::Coming);
+    let name = &process.world.name;
+    stage.note(format_args!("visit {number}: {name} says {status}, {version:?} of {wish:?}"));
+    write(&stage, number, |visit| visit.answer = Some(Answer { at, status, version, ending }));
+    let ending = read(&stage, wish, version, response).await;
+    stage.note(format_args!("visit {number}: {ending:?}"));
+    write(&stage, number, |visit| {
+        if let Some(answer) = &mut visit.answer {
+            answer.ending = ending;
+        }
+    });
+}
+
+fn write(stage: &Stage, number: usize, change: impl FnOnce(&mut Visit)) {
+    let mut records = stage.history.write();
+    records.visits.get_mut(number).map(change).unwrap_or_default();
+}
+
+fn request(stage: &Stage, wish: Wish) -> Request {
+    let Wish { page, variant, manner, .. } = wish;
+    let attributes = &stage.scenario.site.pages[page].attributes;
+    let text = |text: String| HeaderValue::try_from(text).expect("printable ASCII");
+    let mut headers = HeaderMap::new();
+    headers.insert(X_VARIANT, HeaderValue::from_static(VARIANTS[variant]));
+    match manner {
+        Manner::Plain => {}
+        Manner::Part { first, last } => {
+            headers.insert(RANGE, text(format!("bytes={first}-{last}")));
+        }
+        Manner::Unless(version) => {
+            let variant = stage.scenario.site.variant_served(page, variant);
+            headers.insert(IF_NONE_MATCH, text(tag(Edition { page, version, variant })));
+        }
+    }
+    Request {
+        method: Method::GET,
+        host: attributes.host.to_string(),
+        target: attributes.path.to_string(),
+        headers,
+        body: Body::Empty,
+        viewer: SocketAddr::from(([192, 0, 2, 1], 40_000)),
+        interim: None,
+    }
+}
+
+/// The version that a head names, in a field of its own or in its entity tag.
+fn version_of(headers: &HeaderMap) -> Option<u64> {
+    let named = headers.get(X_VERSION).and_then(|value| value.to_str().ok()?.parse().ok());
+    named.or_else(|| headers.get(ETAG)?.to_str().ok()?.split('-').nth(1)?.parse().ok())
+}
+
+/// Reads the body to its end and says how it ended.
+async fn read(stage: &Stage, wish: Wish, version: Option<u64>, response: Response) -> Ending {
+    let Some(version) = version else { return Ending::Whole };
+    let Some(expected) = expected(stage, wish, version, &response) else {
+        return Ending::Wrong("its Content-Range is not of this version".into());
+    };
+    let announced = response.headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
+    let has_body = matches!(response.status.as_u16(), 200 | 206);
+    if has_body && announced.is_some_and(|said| said != expected.len().to_string().as_bytes()) {
+        return Ending::Wrong("its Content-Length is not of this version".into());
+    }
+    let mut left = expected.clone();
+    let mut body = response.body.into_stream();
+    while let Some(chunk) = body.next().await {
+        let Ok(chunk) = chunk else { return Ending::Broken };
+        let Chunk::Data(piece) = chunk else { continue };
+        if !left.starts_with(&piece) {
+            let at = expected.len() - left.len();
+            return Ending::Wrong(format!("from byte {at} on it is not version {version}"));
+        }
+        left = left.slice(piece.len()..);
+        stage.clock.sleep(wish.pace).await;
+    }
+    match left.len() {
+        0 => Ending::Whole,
+        short => Ending::Wrong(format!("{short} of {} bytes are missing", expected.len())),
+    }
+}
+
+/// What the body has to be.
+fn expected(stage: &Stage, wish: Wish, version: u64, response: &Response) -> Option<Bytes> {
+    let site = &stage.scenario.site;
+    let variant = site.variant_served(wish.page, wish.variant);
+    let body = site.body(Edition { page: wish.page, version, variant });
+    match response.status.as_u16() {
+        200 => Some(body),
+        206 => {
+            let range = response.headers.get(CONTENT_RANGE)?.to_str().ok()?;
+            let (range, of) = range.strip_prefix("bytes ")?.split_once('/')?;
+            let (first, last) = range.split_once('-')?;
+            let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+            let fits = of == body.len().to_string() && first <= last && last < body.len();
+            fits.then(|| body.slice(first..=last))
+        }
+        _ => Some(Bytes::new()),
+    }
+}
