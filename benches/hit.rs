@@ -1,7 +1,8 @@
-//! What a hit in memory costs: the whole request story of an edge, from the parsed request to the response, without sockets.
+//! What a hit in memory costs: the whole request story of an edge, from the parsed request to the
+//! response, without sockets.
 //!
-//! Budget: 2 µs and 30 small allocations (header map, key, `Cache-Status`), no body byte copied. It is a budget for reading
-//! beside each other's figures, not a timed test: machines are noisy.
+//! Budget: 2 µs and 30 small allocations (header map, key, `Cache-Status`), no body byte copied. It
+//! is a budget for reading beside each other's figures, not a timed test: machines are noisy.
 //!
 //! `cargo bench -p serve --bench hit`
 
@@ -90,7 +91,8 @@ impl serve::Origins for Ports {
         }
         let body = Body::from_bytes(Bytes::from(vec![7; 16_384])).into_stream();
         let body_bytes = Some(16_384);
-        async move { Ok(OriginAnswer { status: StatusCode::OK, headers, body_bytes, body }) }.boxed()
+        async move { Ok(OriginAnswer { status: StatusCode::OK, headers, body_bytes, body }) }
+            .boxed()
     }
 }
 
@@ -177,9 +179,12 @@ fn world(purges: u64) -> Arc<World> {
 
 fn request() -> Request {
     let mut headers = HeaderMap::new();
-    for (name, value) in
-        [("host", "shop.example"), ("accept", "*/*"), ("user-agent", "bench/1"), ("accept-encoding", "gzip")]
-    {
+    for (name, value) in [
+        ("host", "shop.example"),
+        ("accept", "*/*"),
+        ("user-agent", "bench/1"),
+        ("accept-encoding", "gzip"),
+    ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
     Request {

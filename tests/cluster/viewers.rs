@@ -37,6 +37,16 @@ impl fmt::Display for Seen {
     }
 }
 
+impl Seen {
+    fn note(&mut self, target: String, took: Duration, failure: Option<String>) {
+        self.requests += 1;
+        self.failures.extend(failure);
+        if took > self.slowest {
+            (self.slowest, self.slowest_path) = (took, target);
+        }
+    }
+}
+
 /// Viewers at work.
 pub(crate) struct Viewers {
     tasks: JoinSet<()>,
@@ -62,7 +72,10 @@ impl Viewers {
             for habit in [Habit::Browses, Habit::Downloads] {
                 let own = format!("{chapter}/{number}");
                 let visits = visits(door, habit, own, version, seen.clone());
-                tasks.spawn(stop.clone().run_until_cancelled_owned(visits).map_to_unit());
+                let stop = stop.clone();
+                tasks.spawn(async move {
+                    stop.run_until_cancelled(visits).await;
+                });
             }
         }
         Viewers { tasks, stop, seen }
@@ -118,14 +131,9 @@ async fn visits(
                 (answer.body != expected).then(|| format!("a body of {}", answer.body.len()))
             }
         };
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.requests += 1;
-        let what = |failure| format!("{target} at {door} after {} ms: {failure}", took.as_millis());
-        seen.failures.extend(failure.map(what));
-        if took > seen.slowest {
-            (seen.slowest, seen.slowest_path) = (took, target.clone());
-        }
-        drop(seen);
+        let ms = took.as_millis();
+        let failure = failure.map(|what| format!("{target} at {door} after {ms} ms: {what}"));
+        seen.lock().unwrap_or_else(PoisonError::into_inner).note(target, took, failure);
         tokio::time::sleep(PAUSE).await;
     }
 }

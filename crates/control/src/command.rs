@@ -94,9 +94,7 @@ pub struct Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     /// A second `--bootstrap`.
-    #[error(
-        "the mesh is already formed: start without --bootstrap and give a --seed of the running mesh"
-    )]
+    #[error("the mesh is already formed: start without --bootstrap and give a --seed of it")]
     AlreadyFormed,
     /// Nothing can happen before the mesh is formed.
     #[error("no mesh is formed here yet: start one node with --bootstrap")]

@@ -1,8 +1,9 @@
 //! The invalidation map of one distribution: scope → the last position at which it was purged.
 //!
-//! It is state, not a log (rule R15): look-ups are flat in the number of purges ever made, and memory is bounded by raising the
-//! floor, below which every copy is a miss. Over-invalidation is always safe. Keys are 128-bit fingerprints, so that a purge of
-//! an 8 KiB URL costs as much as one of `/`.
+//! It is state, not a log (rule R15): look-ups are flat in the number of purges ever made, and
+//! memory is bounded by raising the floor, below which every copy is a miss. Over-invalidation is
+//! always safe. Keys are 128-bit fingerprints, so that a purge of an 8 KiB URL costs as much as one
+//! of `/`.
 
 use imbl::OrdMap;
 use model::limits::EPOCHS_MAX;

@@ -1,7 +1,8 @@
 //! The replicated facts: one ordered log of commands, one `apply`, one state that every node holds.
 //!
-//! `State` is a value: cloning it is cheap (its maps share structure), so that readers hold one version while the only writer
-//! makes the next. Applying is deterministic: same log, same state, on every node and in every build.
+//! `State` is a value: cloning it is cheap (its maps share structure), so that readers hold one
+//! version while the only writer makes the next. Applying is deterministic: same log, same state,
+//! on every node and in every build.
 
 pub mod command;
 pub mod epochs;

@@ -1,7 +1,8 @@
 //! The state that the log builds, and `apply`, its only writer.
 //!
-//! A position at or below the applied one changes nothing, so that two channels may feed one state (Raft and the follow tree).
-//! A snapshot is the whole state, and installing it is one assignment: map, floors and applied position move together (R15).
+//! A position at or below the applied one changes nothing, so that two channels may feed one state
+//! (Raft and the follow tree). A snapshot is the whole state, and installing it is one assignment:
+//! map, floors and applied position move together (R15).
 
 use std::sync::Arc;
 
@@ -66,7 +67,8 @@ impl State {
         self.distributions.get(name)
     }
 
-    /// The distribution that answers for `host`: the exact alias, else the most specific `*.suffix`, else `*`.
+    /// The distribution that answers for `host`: the exact alias, else the most specific
+    /// `*.suffix`, else `*`.
     pub fn distribution_for(&self, host: &Host) -> Option<&Arc<Distribution>> {
         let name = self.aliases.get(host).or_else(|| self.starred_alias(host.as_str()))?;
         self.distributions.get(name)
@@ -100,8 +102,8 @@ impl State {
         self.applied = self.applied.max(position);
     }
 
-    /// Applies one entry: the only way in which anything here changes. A repeated entry hears what the
-    /// first one heard; another one under its id is refused.
+    /// Applies one entry: the only way in which anything here changes. A repeated entry hears what
+    /// the first one heard; another one under its id is refused.
     pub fn apply(
         &mut self,
         position: LogPosition,
@@ -234,7 +236,8 @@ impl State {
         }
     }
 
-    /// The epochs outlive the distribution: one made later under the same name must not find its copies.
+    /// The epochs outlive the distribution: one made later under the same name must not find its
+    /// copies.
     fn delete(&mut self, at: LogPosition, name: &DistributionName) -> Result<(), Refusal> {
         if !self.distributions.contains_key(name) {
             return Err(Refusal::NoSuchDistribution(name.clone()));

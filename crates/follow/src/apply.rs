@@ -1,8 +1,10 @@
-//! Apply: this node's replica of the state, fed in log order by whoever is first: the Raft group, or the parent in the tree.
+//! Apply: this node's replica of the state, fed in log order by whoever is first: the Raft group,
+//! or the parent in the tree.
 //!
-//! Readers load one pointer. There is one writer at a time, positions only rise, and a gap is refused. The last entries are kept
-//! in memory for children that follow; one who is further behind gets a snapshot. An entry that this build cannot read stops the
-//! replica for good (rule R18): it would rather know nothing new than skip something.
+//! Readers load one pointer. There is one writer at a time, positions only rise, and a gap is
+//! refused. The last entries are kept in memory for children that follow; one who is further behind
+//! gets a snapshot. An entry that this build cannot read stops the replica for good (rule R18): it
+//! would rather know nothing new than skip something.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -110,8 +112,8 @@ impl Replica {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Applies consecutive entries, the first of them at `first`; those already applied are skipped. Empty ones hold no command.
-    /// One encoded outcome comes back for each.
+    /// Applies consecutive entries, the first of them at `first`; those already applied are
+    /// skipped. Empty ones hold no command. One encoded outcome comes back for each.
     pub fn apply(&self, first: LogPosition, commands: &[Bytes]) -> Result<Vec<Bytes>, ApplyError> {
         let mut tail = self.lock();
         if self.is_halted() {
@@ -147,7 +149,8 @@ impl Replica {
         self.changed.notify();
     }
 
-    /// Replaces the whole state by a snapshot, in one step (rule R15). An older one changes nothing.
+    /// Replaces the whole state by a snapshot, in one step (rule R15). An older one changes
+    /// nothing.
     pub fn install(&self, snapshot: &[u8]) -> Result<(), ApplyError> {
         let state: State =
             codec::decode(snapshot, SNAPSHOT_BYTES_MAX).map_err(ApplyError::Unreadable)?;
@@ -197,10 +200,8 @@ pub fn read_outcome(outcome: &[u8]) -> Result<Result<LogPosition, Refusal>, Malf
 
 impl Tail {
     fn push(&mut self, position: LogPosition, command: Bytes) {
-        let last = LogPosition::new(
-            self.before.epoch(),
-            self.before.index() + self.entries.len() as u64,
-        );
+        let last =
+            LogPosition::new(self.before.epoch(), self.before.index() + self.entries.len() as u64);
         if after(last) != position {
             let before = LogPosition::new(position.epoch(), position.index().saturating_sub(1));
             *self = Tail { before, ..Tail::default() };

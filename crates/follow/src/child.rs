@@ -1,4 +1,5 @@
-//! Spread, the child's side: follow the best parent there is, apply what comes, say how far we are; on silence, the next parent.
+//! Spread, the child's side: follow the best parent there is, apply what comes, say how far we are;
+//! on silence, the next parent.
 
 use std::time::Duration;
 
@@ -164,9 +165,7 @@ fn shelve(node: &Follow, first: LogPosition, commands: &[Bytes]) {
 
 async fn tell(
     node: &Follow,
-    mut outgoing: std::pin::Pin<
-        Box<dyn futures_util::Sink<Bytes, Error = Disconnected> + Send>,
-    >,
+    mut outgoing: std::pin::Pin<Box<dyn futures_util::Sink<Bytes, Error = Disconnected> + Send>>,
 ) -> Parted {
     let mut told = control::Progress::default();
     loop {

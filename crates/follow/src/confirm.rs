@@ -1,6 +1,8 @@
-//! Confirm: how fresh is what this node knows. Ready means caught up with what its source had when it was first heard.
+//! Confirm: how fresh is what this node knows. Ready means caught up with what its source had when
+//! it was first heard.
 //!
-//! (Leases and fencing take their place here: this is where a node learns the age of its knowledge.)
+//! (Leases and fencing take their place here: this is where a node learns the age of its
+//! knowledge.)
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,5 +1,5 @@
-//! Join: what a node may say of itself through another. A node speaks for its own name only; a name whose holder is dead passes to
-//! the newcomer, since whoever lost its disk is another instance.
+//! Join: what a node may say of itself through another. A node speaks for its own name only; a name
+//! whose holder is dead passes to the newcomer, since whoever lost its disk is another instance.
 
 use control::{Command, Envelope};
 use model::NodeName;
@@ -9,7 +9,8 @@ use wire::log::Submission;
 
 use crate::Follow;
 
-/// Checks a submission that `from` hands over, and completes a takeover that only an older node can vouch for.
+/// Checks a submission that `from` hands over, and completes a takeover that only an older node can
+/// vouch for.
 pub fn vet(node: &Follow, from: &NodeName, submission: Submission) -> Result<Submission, String> {
     let entry: Envelope = codec::decode(&submission.command, COMMAND_BYTES_MAX)
         .map_err(|error| format!("a command that does not decode: {error}"))?;

@@ -1,10 +1,12 @@
 //! The life of a command, on one screen.
 //!
-//! *submit*: any node takes a command and hands it toward the leader. *commit*: the Raft group puts it into the log (a port). *spread*:
-//! voters → regionals and shields → edges, each feeding its children. *apply*: every node's replica, in log order, through
-//! `control::State::apply` alone. *confirm*: how fresh is what I know. *receipt*: who has it.
+//! *submit*: any node takes a command and hands it toward the leader. *commit*: the Raft group puts
+//! it into the log (a port). *spread*: voters → regionals and shields → edges, each feeding its
+//! children. *apply*: every node's replica, in log order, through `control::State::apply` alone.
+//! *confirm*: how fresh is what I know. *receipt*: who has it.
 //!
-//! A node runs [`run`] for as long as it lives, answers peers with [`accept`] and [`feed`], and operators with [`submit`].
+//! A node runs [`run`] for as long as it lives, answers peers with [`accept`] and [`feed`], and
+//! operators with [`submit`].
 
 mod ports;
 mod signal;
@@ -98,14 +100,15 @@ impl Follow {
         }
     }
 
-    /// Whether this node knows what its source knew when it was first heard. The leader is its own source.
+    /// Whether this node knows what its source knew when it was first heard. The leader is its own
+    /// source.
     pub fn is_caught_up(&self) -> bool {
         let applied = self.replica.applied();
-        !self.replica.is_halted()
-            && (self.group.role().leads || self.confirm.is_caught_up(applied))
+        !self.replica.is_halted() && (self.group.role().leads || self.confirm.is_caught_up(applied))
     }
 
-    /// The last position that `node` is known to have applied, if this node stands above it in the tree.
+    /// The last position that `node` is known to have applied, if this node stands above it in the
+    /// tree.
     pub fn applied_by(&self, node: &NodeName) -> Option<LogPosition> {
         if *node == self.name { Some(self.replica.applied()) } else { self.lock().of(node) }
     }

@@ -1,4 +1,5 @@
-//! The ports: what a command needs from outside. Each is small, so that the simulator can stand in for it.
+//! The ports: what a command needs from outside. Each is small, so that the simulator can stand in
+//! for it.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -49,7 +50,8 @@ pub enum ProposeError {
 pub trait Group: Send + Sync {
     /// What this node is in it.
     fn role(&self) -> Role;
-    /// Puts a command into the log; answers once it is applied here, with its position and encoded outcome.
+    /// Puts a command into the log; answers once it is applied here, with its position and encoded
+    /// outcome.
     fn propose(
         &self,
         command: Bytes,
@@ -111,7 +113,8 @@ pub trait Members: Send + Sync {
     fn peers(&self) -> Vec<Peer>;
 }
 
-/// What a node that follows keeps on disk, so that it continues from there. Losing its tail costs time only.
+/// What a node that follows keeps on disk, so that it continues from there. Losing its tail costs
+/// time only.
 pub trait Shelf: Send + Sync {
     /// The last position kept.
     fn last(&self) -> LogPosition;

@@ -7,7 +7,8 @@ use model::{Level, LogPosition, Moment, NodeName};
 
 use crate::Follow;
 
-/// While waiting, who is alive is asked again this often: a node that died meanwhile is not waited for.
+/// While waiting, who is alive is asked again this often: a node that died meanwhile is not waited
+/// for.
 const LIVENESS: Duration = Duration::from_millis(200);
 
 /// What is known when the wait is over.
@@ -20,7 +21,8 @@ pub(crate) struct Reached {
     pub(crate) pending: Vec<NodeName>,
 }
 
-/// Waits until every live node has applied `position`, if `level` asks for it, but not beyond `deadline`.
+/// Waits until every live node has applied `position`, if `level` asks for it, but not beyond
+/// `deadline`.
 pub(crate) async fn wait(
     node: &Follow,
     position: LogPosition,

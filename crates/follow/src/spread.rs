@@ -1,6 +1,8 @@
-//! Spread, the parent's side: entries down to a child as they are applied here, acknowledgements up from it.
+//! Spread, the parent's side: entries down to a child as they are applied here, acknowledgements up
+//! from it.
 //!
-//! A child that is too far behind gets a snapshot in parts. A slow child holds nothing but its own position.
+//! A child that is too far behind gets a snapshot in parts. A slow child holds nothing but its own
+//! position.
 
 use std::time::Duration;
 
@@ -77,10 +79,7 @@ async fn send_snapshot(
     Ok(position)
 }
 
-async fn hear(
-    node: &Follow,
-    mut incoming: BoxStream<'static, Result<Bytes, Disconnected>>,
-) {
+async fn hear(node: &Follow, mut incoming: BoxStream<'static, Result<Bytes, Disconnected>>) {
     while let Some(Ok(frame)) = incoming.next().await {
         match Up::decode(&frame) {
             Ok(up) => node.hear(up.applied),

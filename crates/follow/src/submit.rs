@@ -1,7 +1,7 @@
 //! Submit: a command given to any node finds the leader, enters the log, and its fate comes back.
 //!
-//! The command carries an id, so it may be sent again after any failure: the log applies it once. What is not certain is said to be
-//! unknown, never to have happened (I7).
+//! The command carries an id, so it may be sent again after any failure: the log applies it once.
+//! What is not certain is said to be unknown, never to have happened (I7).
 
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ use crate::{Follow, receipt};
 const HOPS_MAX: u8 = 2;
 /// Between two tries to find a leader.
 const RETRY: Duration = Duration::from_millis(50);
-/// One proposal is given up after this long, so that a deposed leader's silence does not use up the whole deadline.
+/// One proposal is given up after this long, so that a deposed leader's silence does not use up the
+/// whole deadline.
 const PROPOSE: Duration = Duration::from_secs(4);
 
 /// What became of a command.
@@ -155,7 +156,8 @@ async fn carry_once(
     Fate::NoLeader
 }
 
-/// Nodes to hand a command to: who is said to lead first, then voters, then whoever we joined through.
+/// Nodes to hand a command to: who is said to lead first, then voters, then whoever we joined
+/// through.
 fn toward_leader(node: &Follow) -> Vec<NodeName> {
     let role = node.group.role();
     let peers = node.members.peers();

@@ -1,5 +1,6 @@
-//! Upstream: whom this node follows. The log flows in waves, voters → regionals and shields → edges, so that the leader feeds a
-//! handful of nodes and each of these its region. Waves only go down: no choice of parents makes a circle.
+//! Upstream: whom this node follows. The log flows in waves, voters → regionals and shields →
+//! edges, so that the leader feeds a handful of nodes and each of these its region. Waves only go
+//! down: no choice of parents makes a circle.
 
 use model::{NodeName, Tier};
 use xxhash_rust::xxh3::xxh3_64_with_seed;

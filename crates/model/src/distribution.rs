@@ -10,13 +10,15 @@ use crate::origin::Origin;
 use crate::policy::CachePolicy;
 use crate::url::Host;
 
-/// What CloudFront calls a distribution. [`Distribution::check`] says whether its parts fit together.
+/// What CloudFront calls a distribution. [`Distribution::check`] says whether its parts fit
+/// together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Distribution {
     /// What commands and purges call it.
     pub name: DistributionName,
-    /// Hosts it answers for. `*.example.com` covers every name below it; `*` takes what nobody else claims.
+    /// Hosts it answers for. `*.example.com` covers every name below it; `*` takes what nobody
+    /// else claims.
     pub aliases: Vec<Host>,
     /// Where its content comes from.
     pub origins: Vec<Origin>,
@@ -63,33 +65,51 @@ impl Distribution {
     pub fn check(&self) -> Result<(), Misfit> {
         let misfit = |key: String, problem: String| Err(Misfit { key, problem });
         if self.aliases.is_empty() || self.aliases.len() > ALIASES_MAX {
-            return misfit("aliases".into(), format!("{} given, expected 1 to {ALIASES_MAX}", self.aliases.len()));
+            return misfit(
+                "aliases".into(),
+                format!("{} given, expected 1 to {ALIASES_MAX}", self.aliases.len()),
+            );
         }
         for (at, alias) in self.aliases.iter().enumerate() {
             let starred = alias.as_str().strip_prefix('*').unwrap_or(alias.as_str());
-            let whole_label = starred.len() == alias.as_str().len() || starred.is_empty() || starred.starts_with('.');
+            let whole_label = starred.len() == alias.as_str().len()
+                || starred.is_empty()
+                || starred.starts_with('.');
             if starred.contains('*') || !whole_label {
-                return misfit(format!("aliases[{at}]"), format!("\"{alias}\": * may only stand for the whole first label"));
+                return misfit(
+                    format!("aliases[{at}]"),
+                    format!("\"{alias}\": * may only stand for the whole first label"),
+                );
             }
         }
         if self.origins.is_empty() || self.origins.len() > ORIGINS_MAX {
-            return misfit("origins".into(), format!("{} given, expected 1 to {ORIGINS_MAX}", self.origins.len()));
+            return misfit(
+                "origins".into(),
+                format!("{} given, expected 1 to {ORIGINS_MAX}", self.origins.len()),
+            );
         }
         for (at, origin) in self.origins.iter().enumerate() {
             if self.origins[..at].iter().any(|earlier| earlier.id == origin.id) {
-                return misfit(format!("origins[{at}].id"), format!("\"{}\" is used twice", origin.id));
+                return misfit(
+                    format!("origins[{at}].id"),
+                    format!("\"{}\" is used twice", origin.id),
+                );
             }
             check_origin(at, origin)?;
         }
         if self.target_origin().is_none() {
             let wanted = &self.default_cache_behavior.target_origin_id;
             let known: Vec<&str> = self.origins.iter().map(|origin| origin.id.as_str()).collect();
-            let problem = format!("\"{wanted}\" is no origin's id, expected one of: {}", known.join(", "));
+            let problem =
+                format!("\"{wanted}\" is no origin's id, expected one of: {}", known.join(", "));
             return misfit("default_cache_behavior.target_origin_id".into(), problem);
         }
         let policy = &self.default_cache_behavior.cache_policy;
         if policy.min_ttl_seconds > policy.max_ttl_seconds {
-            let problem = format!("{} is more than max_ttl_seconds, {}", policy.min_ttl_seconds, policy.max_ttl_seconds);
+            let problem = format!(
+                "{} is more than max_ttl_seconds, {}",
+                policy.min_ttl_seconds, policy.max_ttl_seconds
+            );
             return misfit("default_cache_behavior.cache_policy.min_ttl_seconds".into(), problem);
         }
         Ok(())
@@ -110,7 +130,10 @@ fn check_origin(at: usize, origin: &Origin) -> Result<(), Misfit> {
         }
     }
     if Host::parse(&origin.domain_name).is_err() || origin.domain_name.contains('*') {
-        let problem = format!("\"{}\" is no host name or address; the port has its own key", origin.domain_name);
+        let problem = format!(
+            "\"{}\" is no host name or address; the port has its own key",
+            origin.domain_name
+        );
         return Err(Misfit { key: format!("origins[{at}].domain_name"), problem });
     }
     Ok(())

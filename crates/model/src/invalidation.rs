@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::name::{DistributionName, Invalid};
 use crate::url::{Host, Path};
 
-/// What a purge covers within one distribution. Without a host it covers every host of the distribution.
+/// What a purge covers within one distribution. Without a host it covers every host of the
+/// distribution.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Scope {
@@ -32,7 +33,8 @@ pub enum Scope {
 impl Scope {
     /// Parses `/path`, `/dir/*`, `http(s)://host/path` or `http(s)://host/dir/*`.
     pub fn parse(given: &str) -> Result<Scope, Invalid> {
-        let expected = "/path, /directory/* or the same with http(s)://host before it; * only as the last character, after a /";
+        let expected = "/path, /directory/* or the same with http(s)://host before it; \
+            * only as the last character, after a /";
         let refuse = || Invalid::new("purge path", given, expected);
         let rest = given.strip_prefix("https://").or_else(|| given.strip_prefix("http://"));
         let (host, path) = match rest {
@@ -126,7 +128,9 @@ mod tests {
 
     #[test]
     fn a_star_anywhere_but_after_the_last_slash_is_refused() {
-        for bad in ["", "a", "/a*", "/*/b*", "/*/b/*", "/a?b/*", "https://shop.example", "ftp://x/y"] {
+        for bad in
+            ["", "a", "/a*", "/*/b*", "/*/b/*", "/a?b/*", "https://shop.example", "ftp://x/y"]
+        {
             assert!(Scope::parse(bad).is_err(), "{bad}");
         }
     }

@@ -1,6 +1,7 @@
 //! The nouns every floor speaks: plain data, parsed once into types that cannot be wrong.
 //!
-//! Nothing here decides, waits or touches the outside world. Reading order is the order of the `mod` lines.
+//! Nothing here decides, waits or touches the outside world. Reading order is the order of the
+//! `mod` lines.
 
 pub mod limits;
 pub mod name;

@@ -1,8 +1,10 @@
-//! Every limit of the house, with its unit and its reason. A queue, buffer or loop over foreign input names one of these.
+//! Every limit of the house, with its unit and its reason. A queue, buffer or loop over foreign
+//! input names one of these.
 
 use std::time::Duration;
 
-/// Bytes of a node, region or distribution name: one DNS label (RFC 1035 §2.3.4), so that a name can be a host name.
+/// Bytes of a node, region or distribution name: one DNS label (RFC 1035 §2.3.4), so that a name
+/// can be a host name.
 pub const NAME_BYTES_MAX: usize = 63;
 /// Bytes of a request target or purge path. nginx, Varnish and CloudFront all accept 8 KiB.
 pub const URL_BYTES_MAX: usize = 8 * 1024;
@@ -21,7 +23,8 @@ pub const ORIGINS_MAX: usize = 100;
 pub const MEMBERS_MAX: usize = 800;
 /// Scopes in one invalidation: one log entry stays below 1 MiB with ordinary paths.
 pub const SCOPES_MAX: usize = 3_000;
-/// Entries of one distribution's invalidation map before its floor is raised and the map starts again.
+/// Entries of one distribution's invalidation map before its floor is raised and the map starts
+/// again.
 pub const EPOCHS_MAX: usize = 1_000_000;
 /// Outcomes remembered by the log, so that a command sent twice is applied once.
 pub const OUTCOMES_MAX: usize = 16_384;
@@ -39,7 +42,8 @@ pub const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of the largest object kept in memory; larger ones stream through.
 pub const OBJECT_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Bytes that a streaming fill holds back for its slowest reader once it has stopped retaining the body.
+/// Bytes that a streaming fill holds back for its slowest reader once it has stopped retaining the
+/// body.
 pub const FILL_WINDOW_BYTES: u64 = 1024 * 1024;
 /// Readers of one fill: beyond it a request fetches for itself.
 pub const FILL_READERS_MAX: usize = 65_536;
@@ -53,7 +57,8 @@ pub const TIER_ATTEMPTS_MAX: usize = 2;
 /// Times a request starts over because what it waited for was purged meanwhile.
 pub const RESTARTS_MAX: usize = 8;
 
-/// How long a peer may take to the first byte of an answer before the next successor is asked, beyond the origin's own time.
+/// How long a peer may take to the first byte of an answer before the next successor is asked,
+/// beyond the origin's own time.
 pub const PEER_FIRST_BYTE: Duration = Duration::from_secs(35);
 /// How long a node that is behind its asker waits to catch up before it says so.
 pub const CATCH_UP: Duration = Duration::from_millis(500);
@@ -61,7 +66,8 @@ pub const CATCH_UP: Duration = Duration::from_millis(500);
 pub const HIT_FOR_MISS: Duration = Duration::from_secs(10);
 /// How long a command may take from any node to the log before the caller hears "unknown".
 pub const SUBMIT: Duration = Duration::from_secs(10);
-/// A wall clock further from a peer's than this is called out: certificates and `Date` arithmetic depend on it.
+/// A wall clock further from a peer's than this is called out: certificates and `Date` arithmetic
+/// depend on it.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
 /// Share of keys that one member may ask for, where 100 is ordinary: ten ordinary nodes' worth.
 /// A ring's size is its members' shares added up, so this bounds what a roster can cost every node.

@@ -1,4 +1,5 @@
-//! Names that people give: nodes, regions, distributions. One DNS label each, cheap to clone, checked when made.
+//! Names that people give: nodes, regions, distributions. One DNS label each, cheap to clone,
+//! checked when made.
 
 use std::fmt;
 use std::sync::Arc;

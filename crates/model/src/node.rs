@@ -63,7 +63,8 @@ impl Tiers {
         self.0 & (1 << tier as u8) != 0
     }
 
-    /// Whether a node of these tiers may vote in the Raft group. Pure edges never do: they are many, and face the world.
+    /// Whether a node of these tiers may vote in the Raft group. Pure edges never do: they are
+    /// many, and face the world.
     pub const fn may_vote(self) -> bool {
         self.contains(Tier::Regional) || self.contains(Tier::Shield)
     }
@@ -77,10 +78,14 @@ impl Tiers {
 impl FromStr for Tiers {
     type Err = Invalid;
     fn from_str(given: &str) -> Result<Self, Invalid> {
-        let refuse = || Invalid::new("tiers", given, "a comma-separated list of edge, regional and shield");
+        let refuse =
+            || Invalid::new("tiers", given, "a comma-separated list of edge, regional and shield");
         let mut set = 0;
         for word in given.split(',') {
-            let tier = Tier::ALL.into_iter().find(|tier| tier.as_str() == word.trim()).ok_or_else(refuse)?;
+            let tier = Tier::ALL
+                .into_iter()
+                .find(|tier| tier.as_str() == word.trim())
+                .ok_or_else(refuse)?;
             set |= 1 << tier as u8;
         }
         Ok(Tiers(set))
@@ -113,8 +118,9 @@ impl fmt::Debug for Tiers {
     }
 }
 
-/// A data directory's identity, drawn at random when it is created: the Raft id of the node that runs on it.
-/// A node that lost its directory comes back as another instance, so a forgotten vote can never be cast twice.
+/// A data directory's identity, drawn at random when it is created: the Raft id of the node that
+/// runs on it. A node that lost its directory comes back as another instance, so a forgotten vote
+/// can never be cast twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Instance(pub u64);

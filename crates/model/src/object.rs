@@ -1,4 +1,5 @@
-//! A stored response: what the origin said, when, and the log position that its content is known to reflect.
+//! A stored response: what the origin said, when, and the log position that its content is known to
+//! reflect.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,8 @@ pub struct Head {
     pub status: StatusCode,
     /// End-to-end fields only.
     pub headers: HeaderMap,
-    /// The log applied on the node that asked the origin, before it asked (rules R1 and R2 of the purge protocol).
+    /// The log applied on the node that asked the origin, before it asked (rules R1 and R2 of the
+    /// purge protocol).
     pub as_of: LogPosition,
     /// When the request that brought this response was sent.
     pub requested_at: Moment,
@@ -46,7 +48,8 @@ impl Head {
     }
 }
 
-/// A complete response in the cache. Shared, never changed: a revalidation makes a new one around the same body.
+/// A complete response in the cache. Shared, never changed: a revalidation makes a new one around
+/// the same body.
 #[derive(Clone, Debug)]
 pub struct Object {
     /// What purges match.

@@ -1,4 +1,5 @@
-//! Policies that a behavior names: how long objects live. (Cache keys and header policies grow here.)
+//! Policies that a behavior names: how long objects live. (Cache keys and header policies grow
+//! here.)
 
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CachePolicy {
-    /// Seconds that win over a shorter lifetime from the origin. `no-store` and `private` are still never kept.
+    /// Seconds that win over a shorter lifetime from the origin. `no-store` and `private` are
+    /// still never kept.
     #[serde(default)]
     pub min_ttl_seconds: u32,
     /// Seconds when the origin says nothing.
@@ -38,7 +40,11 @@ impl CachePolicy {
 
 impl Default for CachePolicy {
     fn default() -> Self {
-        CachePolicy { min_ttl_seconds: 0, default_ttl_seconds: default_ttl(), max_ttl_seconds: max_ttl() }
+        CachePolicy {
+            min_ttl_seconds: 0,
+            default_ttl_seconds: default_ttl(),
+            max_ttl_seconds: max_ttl(),
+        }
     }
 }
 

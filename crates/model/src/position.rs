@@ -1,4 +1,5 @@
-//! Positions in the replicated log: `(epoch, index)`, ordered, in one word so that a copy can remember one atomically.
+//! Positions in the replicated log: `(epoch, index)`, ordered, in one word so that a copy can
+//! remember one atomically.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,11 +9,10 @@ use serde::{Deserialize, Serialize};
 const INDEX_BITS: u32 = 48;
 const INDEX_MAX: u64 = (1 << INDEX_BITS) - 1;
 
-/// A position in the replicated log. The epoch rises only when a mesh is recovered by force, and then outranks every index before it.
-/// 48 bits of index last 890 years at 10,000 commands a second.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+/// A position in the replicated log. The epoch rises only when a mesh is recovered by force, and
+/// then outranks every index before it. 48 bits of index last 890 years at 10,000 commands a
+/// second.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LogPosition(u64);
 
@@ -20,7 +20,8 @@ impl LogPosition {
     /// Before the first command.
     pub const ZERO: LogPosition = LogPosition(0);
 
-    /// The position `index` of `epoch`; indexes beyond 48 bits saturate, which over-invalidates and so is safe.
+    /// The position `index` of `epoch`; indexes beyond 48 bits saturate, which over-invalidates and
+    /// so is safe.
     pub const fn new(epoch: u16, index: u64) -> Self {
         let index = if index > INDEX_MAX { INDEX_MAX } else { index };
         LogPosition((epoch as u64) << INDEX_BITS | index)
@@ -88,7 +89,10 @@ mod tests {
     fn a_later_epoch_outranks_every_index_before_it() {
         assert!(LogPosition::new(1, 0) > LogPosition::new(0, u64::MAX));
         assert!(LogPosition::new(1, 2) > LogPosition::new(1, 1));
-        assert_eq!(LogPosition::from_packed(LogPosition::new(7, 9).packed()), LogPosition::new(7, 9));
+        assert_eq!(
+            LogPosition::from_packed(LogPosition::new(7, 9).packed()),
+            LogPosition::new(7, 9)
+        );
     }
 
     #[test]

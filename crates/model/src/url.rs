@@ -1,7 +1,9 @@
-//! The canonical URL: one parse serves the cache key, purges and the upstream request, so they can never disagree.
+//! The canonical URL: one parse serves the cache key, purges and the upstream request, so they can
+//! never disagree.
 //!
-//! Host: lower case, no default port, no trailing dot. Path: percent-encoding normalised (RFC 3986 §6.2.2: unreserved characters
-//! decoded, hex in upper case), dot segments removed (§5.2.4), the query kept as sent. `%2F` stays encoded: it is data, not a separator.
+//! Host: lower case, no default port, no trailing dot. Path: percent-encoding normalised (RFC 3986
+//! §6.2.2: unreserved characters decoded, hex in upper case), dot segments removed (§5.2.4), the
+//! query kept as sent. `%2F` stays encoded: it is data, not a separator.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +19,8 @@ use crate::name::Invalid;
 pub struct Host(Arc<str>);
 
 impl Host {
-    /// Parses the `Host` field or the authority of a URL; a port is dropped, since a distribution answers on any.
+    /// Parses the `Host` field or the authority of a URL; a port is dropped, since a distribution
+    /// answers on any.
     pub fn parse(given: &str) -> Result<Host, Invalid> {
         let refuse = || Invalid::new("host", given, "a host name or address with an optional port");
         let name = strip_port(given).ok_or_else(refuse)?;
@@ -25,7 +28,10 @@ impl Host {
         let bracketed = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let fits = match bracketed {
             Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._*".contains(&b)),
+            None => {
+                !name.is_empty()
+                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._*".contains(&b))
+            }
         };
         if !fits || name.len() > 255 {
             return Err(refuse());
@@ -84,7 +90,8 @@ pub struct Path(Arc<str>);
 impl Path {
     /// Parses the origin-form of a request target (RFC 9112 §3.2.1) or the path of a purge.
     pub fn parse(given: &str) -> Result<Path, Invalid> {
-        let refuse = || Invalid::new("path", given, "printable ASCII starting with /, at most 8 KiB");
+        let refuse =
+            || Invalid::new("path", given, "printable ASCII starting with /, at most 8 KiB");
         let printable = given.bytes().all(|byte| (0x21..=0x7e).contains(&byte) && byte != b'#');
         if !given.starts_with('/') || given.len() > URL_BYTES_MAX || !printable {
             return Err(refuse());
@@ -128,7 +135,9 @@ fn normalise_percent(path: &str) -> String {
             _ => None,
         };
         match decoded {
-            Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => out.push(char::from(byte)),
+            Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                out.push(char::from(byte))
+            }
             Some(_) => out.push_str(&path[at..at + 3].to_ascii_uppercase()),
             None => out.push(char::from(bytes[at])),
         }
@@ -223,7 +232,16 @@ mod tests {
 
     #[test]
     fn a_path_is_refused_when_it_could_mean_two_things() {
-        for bad in ["", "a", "*", "/a b", "/a\tb", "/ä", "/a#b", &format!("/{}", "x".repeat(URL_BYTES_MAX))] {
+        for bad in [
+            "",
+            "a",
+            "*",
+            "/a b",
+            "/a\tb",
+            "/ä",
+            "/a#b",
+            &format!("/{}", "x".repeat(URL_BYTES_MAX)),
+        ] {
             assert!(Path::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -1,4 +1,5 @@
-//! Accept: which distribution a viewer's request belongs to, and what it asks for in canonical form.
+//! Accept: which distribution a viewer's request belongs to, and what it asks for in canonical
+//! form.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -78,7 +79,8 @@ fn note_viewer(headers: &mut HeaderMap, viewer: SocketAddr) {
 }
 
 impl Visit {
-    /// Whether the answer may come from a cache at all (RFC 9110 §9.2.3, as far as caches implement it).
+    /// Whether the answer may come from a cache at all (RFC 9110 §9.2.3, as far as caches implement
+    /// it).
     pub(crate) fn is_cacheable_method(&self) -> bool {
         self.method == Method::GET || self.method == Method::HEAD
     }

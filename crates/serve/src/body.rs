@@ -140,7 +140,8 @@ mod tests {
     use super::*;
 
     fn whole(parts: &[&'static str]) -> Body {
-        let chunks: Arc<[Bytes]> = parts.iter().map(|part| Bytes::from_static(part.as_bytes())).collect();
+        let chunks: Arc<[Bytes]> =
+            parts.iter().map(|part| Bytes::from_static(part.as_bytes())).collect();
         let bytes = parts.iter().map(|part| part.len() as u64).sum();
         Body::Whole { chunks, bytes }
     }

@@ -1,8 +1,9 @@
 //! Request collapsing: per key, variant and tier at most one fetch that new requests may join.
 //!
-//! A request joins only a fetch whose content passes the purge gate now (rule R4). The tier is part of the place: a node may be
-//! asked for one key as edge and as shield at once, and the second must not wait for the first. What proved uncacheable is marked
-//! for a while (hit-for-miss), so that its requests do not queue behind one another.
+//! A request joins only a fetch whose content passes the purge gate now (rule R4). The tier is part
+//! of the place: a node may be asked for one key as edge and as shield at once, and the second must
+//! not wait for the first. What proved uncacheable is marked for a while (hit-for-miss), so that
+//! its requests do not queue behind one another.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,7 +67,8 @@ pub(crate) struct Lead {
 }
 
 impl Fills {
-    /// Room for `retained_bytes_max` bytes of bodies in flight that may still be kept; beyond it they stream through.
+    /// Room for `retained_bytes_max` bytes of bodies in flight that may still be kept; beyond it
+    /// they stream through.
     pub fn new(retained_bytes_max: u64) -> Fills {
         let shards = std::array::from_fn(|_| Mutex::default());
         Fills { shards, retained_bytes: AtomicU64::new(0), retained_bytes_max }

@@ -1,8 +1,9 @@
 //! A fill: one response on its way in, read by everyone who waits for it from its first byte.
 //!
-//! The writer is a task of its own and outlives the viewer who started it. While a body may still be kept, every chunk is
-//! retained and late readers start at the first byte. Once it is known not to be kept (too large, uncacheable), the fill holds a
-//! bounded window: nobody else may join, and the writer waits for the slowest reader. A fill without readers is then given up.
+//! The writer is a task of its own and outlives the viewer who started it. While a body may still
+//! be kept, every chunk is retained and late readers start at the first byte. Once it is known not
+//! to be kept (too large, uncacheable), the fill holds a bounded window: nobody else may join, and
+//! the writer waits for the slowest reader. A fill without readers is then given up.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
@@ -133,12 +134,14 @@ impl Fill {
         (fill.clone(), Writer { fill })
     }
 
-    /// A lock that nobody holds across a wait; what it guards is consistent between any two statements.
+    /// A lock that nobody holds across a wait; what it guards is consistent between any two
+    /// statements.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The position that its content is known to reflect: that of the response, or of the start while it is awaited.
+    /// The position that its content is known to reflect: that of the response, or of the start
+    /// while it is awaited.
     pub(crate) fn as_of(&self) -> LogPosition {
         match &self.lock().stage {
             Stage::Waiting | Stage::Failed(_) => self.started,
@@ -148,7 +151,8 @@ impl Fill {
         }
     }
 
-    /// A reader from the first byte; none if some bytes are gone, or nobody else may read, or too many do.
+    /// A reader from the first byte; none if some bytes are gone, or nobody else may read, or too
+    /// many do.
     pub(crate) fn join(self: &Arc<Self>) -> Option<Reader> {
         let mut inner = self.lock();
         let open = match &inner.stage {
@@ -166,7 +170,8 @@ impl Fill {
     }
 }
 
-/// The writing end. Dropped before [`Writer::complete`], the fill is broken: a body cut short never looks whole.
+/// The writing end. Dropped before [`Writer::complete`], the fill is broken: a body cut short never
+/// looks whole.
 pub(crate) struct Writer {
     fill: Arc<Fill>,
 }
@@ -191,7 +196,8 @@ impl Writer {
         inner.drop_what_everyone_has();
     }
 
-    /// Appends to the body. Waits for the slowest reader once nothing is retained; fails when nobody is left who wants it.
+    /// Appends to the body. Waits for the slowest reader once nothing is retained; fails when
+    /// nobody is left who wants it.
     pub(crate) async fn push(&self, chunk: Bytes) -> Result<(), Abandoned> {
         poll_fn(|context| {
             let mut inner = self.fill.lock();

@@ -1,8 +1,10 @@
-//! The life of a request, on one screen. A viewer's begins in [`visit`], a peer's question in [`peer::answer`]; both meet in
-//! `obtain`, which is the whole of a cache node: look it up, else let one request fetch it one tier up and everyone read along.
+//! The life of a request, on one screen. A viewer's begins in [`visit`], a peer's question in
+//! [`peer::answer`]; both meet in `obtain`, which is the whole of a cache node: look it up, else
+//! let one request fetch it one tier up and everyone read along.
 //!
-//! Nothing here knows sockets, clocks or files: they are ports in [`world`]. Decisions about HTTP are `caching`'s, about owners
-//! `placement`'s, about purges `control`'s; this crate puts them in order.
+//! Nothing here knows sockets, clocks or files: they are ports in [`world`]. Decisions about HTTP
+//! are `caching`'s, about owners `placement`'s, about purges `control`'s; this crate puts them in
+//! order.
 
 pub mod account;
 pub mod body;

@@ -1,7 +1,8 @@
 //! Lookup: what the cache has for a request, after the gate.
 //!
-//! The gate is here and only here: nothing leaves this room that a purge applied by this node covers (rule R5). A resource with
-//! `Vary` is kept as a signpost under its own key, and one object per variant under derived keys (RFC 9111 §4.1).
+//! The gate is here and only here: nothing leaves this room that a purge applied by this node
+//! covers (rule R5). A resource with `Vary` is kept as a signpost under its own key, and one object
+//! per variant under derived keys (RFC 9111 §4.1).
 
 use std::sync::Arc;
 
@@ -68,7 +69,8 @@ impl Copy {
         Copy { object, terms, checked }
     }
 
-    /// The gate: whether no purge that `state` knows of covers the copy. One compare, unless the log moved on since the last time.
+    /// The gate: whether no purge that `state` knows of covers the copy. One compare, unless the
+    /// log moved on since the last time.
     pub fn passes(&self, state: &State) -> bool {
         let applied = state.applied();
         if self.checked.reached() >= applied {

@@ -1,4 +1,5 @@
-//! What comes in from a viewer and what goes out to it, between the story and the shell that speaks HTTP.
+//! What comes in from a viewer and what goes out to it, between the story and the shell that speaks
+//! HTTP.
 
 use std::net::SocketAddr;
 

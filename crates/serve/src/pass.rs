@@ -1,11 +1,13 @@
-//! Pass: requests that no cache answers go from the edge straight to the origin, and back, unharmed.
+//! Pass: requests that no cache answers go from the edge straight to the origin, and back,
+//! unharmed.
 //!
-//! Bodies stream both ways, trailers and interim responses included. Nothing is stored, retried or collapsed.
+//! Bodies stream both ways, trailers and interim responses included. Nothing is stored, retried or
+//! collapsed.
 
 use http::header::VIA;
 
-use crate::account::{Account, Source, Verdict};
 use crate::accept::Visit;
+use crate::account::{Account, Source, Verdict};
 use crate::body::Body;
 use crate::message::Response;
 use crate::refusal::Refusal;

@@ -1,6 +1,7 @@
 //! The peer side: the same story one tier up. A question comes in, an answer and a body go out.
 //!
-//! Rule R2: nobody answers from behind the asker. A node that has applied less waits a moment, and then says so.
+//! Rule R2: nobody answers from behind the asker. A node that has applied less waits a moment, and
+//! then says so.
 
 use std::sync::Arc;
 
@@ -42,7 +43,8 @@ pub async fn answer(world: &Arc<World>, question: Question) -> (Answer, Body) {
 }
 
 fn want(world: &World, question: Question) -> Option<Want> {
-    let distribution = world.ledger.state().distribution(&question.attributes.distribution)?.clone();
+    let distribution =
+        world.ledger.state().distribution(&question.attributes.distribution)?.clone();
     Some(Want {
         tier: question.tier,
         asker: Asker::Peer,

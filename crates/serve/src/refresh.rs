@@ -1,4 +1,5 @@
-//! Beginning a fetch: for a request that waits, or in the background for a copy that was served stale.
+//! Beginning a fetch: for a request that waits, or in the background for a copy that was served
+//! stale.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! Respond: what was obtained, as an answer to a viewer or to a peer.
 //!
-//! Conditions and ranges are evaluated here and only here, against the response that would be sent. Every answer says in
-//! `Cache-Status` what each tier did (RFC 9211), beside `Age`, `Via` and CloudFront's `X-Cache`.
+//! Conditions and ranges are evaluated here and only here, against the response that would be sent.
+//! Every answer says in `Cache-Status` what each tier did (RFC 9211), beside `Age`, `Via` and
+//! CloudFront's `X-Cache`.
 
 use std::sync::Arc;
 
@@ -48,7 +49,8 @@ pub(crate) enum Reading {
     Failed(Failure),
 }
 
-/// Reads the fill that this request started: whatever arrives is its answer, unless a purge has overtaken it.
+/// Reads the fill that this request started: whatever arrives is its answer, unless a purge has
+/// overtaken it.
 pub(crate) async fn lead(
     world: &World,
     want: &Want,
@@ -58,7 +60,8 @@ pub(crate) async fn lead(
     read(world, want, reader, account, |_| None).await
 }
 
-/// Reads a fill that another request started: only what is shareable and of this request's variant will do.
+/// Reads a fill that another request started: only what is shareable and of this request's variant
+/// will do.
 pub(crate) async fn follow(
     world: &World,
     want: &Want,
@@ -112,17 +115,16 @@ async fn read(
 }
 
 impl Reading {
-    /// Chooses the stored copy over a failure, where its terms allow (RFC 5861 §4). Only the viewer's own edge may choose so:
-    /// tiers above tell the truth.
+    /// Chooses the stored copy over a failure, where its terms allow (RFC 5861 §4). Only the
+    /// viewer's own edge may choose so: tiers above tell the truth.
     pub(crate) fn or_stale(self, found: &Found, want: &Want, now: Moment) -> Reading {
         let failed = match &self {
             Reading::Failed(_) => true,
             Reading::Here(obtained) => caching::is_failure(obtained.head().status),
             Reading::Again | Reading::Alone | Reading::Stale => false,
         };
-        let allows = |copy: &Copy| {
-            caching::may_serve_on_error(&copy.terms, copy.object.head.age_at(now))
-        };
+        let allows =
+            |copy: &Copy| caching::may_serve_on_error(&copy.terms, copy.object.head.age_at(now));
         if failed && want.asker == Asker::Viewer && found.copy().is_some_and(allows) {
             return Reading::Stale;
         }
@@ -243,7 +245,8 @@ fn failed_precondition(world: &World, account: &mut Account, trail: &str) -> Res
     Response { status, headers, body: Body::Empty }
 }
 
-/// The answer to a peer. A peer's validators are about its own copy: when that is this very response, no body is sent.
+/// The answer to a peer. A peer's validators are about its own copy: when that is this very
+/// response, no body is sent.
 pub(crate) fn to_peer(
     world: &World,
     want: &Want,
@@ -280,7 +283,10 @@ pub(crate) fn refuse(world: &World, refusal: &Refusal, account: &mut Account) ->
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     if *refusal == Refusal::Method {
-        headers.insert(http::header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        headers.insert(
+            http::header::ALLOW,
+            HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+        );
     }
     sign(world, &mut headers, account, status);
     let sentence = format!("{} {refusal}\n", status.as_u16());
@@ -292,12 +298,7 @@ pub(crate) fn refuse(world: &World, refusal: &Refusal, account: &mut Account) ->
 }
 
 /// Adds `Via`, `X-Cache` and `Cache-Status` for an answer that no tier above has handled.
-pub(crate) fn sign(
-    world: &World,
-    headers: &mut HeaderMap,
-    account: &Account,
-    status: StatusCode,
-) {
+pub(crate) fn sign(world: &World, headers: &mut HeaderMap, account: &Account, status: StatusCode) {
     let trail = trail(world, "", account, None);
     sign_with(world, headers, account, status, &trail);
 }

@@ -1,7 +1,9 @@
-//! Going on after a body broke off: the next hop is asked for the same response, and what was already sent is skipped.
+//! Going on after a body broke off: the next hop is asked for the same response, and what was
+//! already sent is skipped.
 //!
-//! It must be the same response: status, length, encoding and validators agree, and what is still retained is compared byte for
-//! byte, so that readers see one version from end to end (rule R3). Without retained bytes only a strong `ETag` will do.
+//! It must be the same response: status, length, encoding and validators agree, and what is still
+//! retained is compared byte for byte, so that readers see one version from end to end (rule R3).
+//! Without retained bytes only a strong `ETag` will do.
 
 use bytes::Bytes;
 use futures_util::StreamExt;

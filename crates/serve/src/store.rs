@@ -1,7 +1,9 @@
-//! The fetch itself: a task that walks up the tiers, streams what comes into a fill, and keeps it when it may be kept.
+//! The fetch itself: a task that walks up the tiers, streams what comes into a fill, and keeps it
+//! when it may be kept.
 //!
-//! It belongs to nobody: the request that started it may go away. What it keeps it has checked against the purges applied by
-//! then; and since every later look-up checks again, a response that raced a purge is never served from the cache.
+//! It belongs to nobody: the request that started it may go away. What it keeps it has checked
+//! against the purges applied by then; and since every later look-up checks again, a response that
+//! raced a purge is never served from the cache.
 
 use std::sync::Arc;
 
@@ -22,7 +24,8 @@ use crate::walk::{self, Answered, Route};
 use crate::want::Want;
 use crate::world::World;
 
-/// Fetches what `want` names into `lead`'s fill. `stale` is a copy that may only need to be revalidated.
+/// Fetches what `want` names into `lead`'s fill. `stale` is a copy that may only need to be
+/// revalidated.
 pub(crate) async fn fetch(
     world: Arc<World>,
     want: Want,
@@ -146,7 +149,8 @@ impl Fetch<'_> {
         caching::storable(&method, headers, head.status, &head.headers, policy)
     }
 
-    /// Where the response belongs; signposts and running fills are put right before anyone reads it.
+    /// Where the response belongs; signposts and running fills are put right before anyone reads
+    /// it.
     fn share(&mut self, head: &Head) -> Sharing {
         let fields = match caching::vary(&head.headers) {
             Vary::None | Vary::Any => return Sharing::Variant(self.want.key),
@@ -174,7 +178,8 @@ impl Fetch<'_> {
         }
     }
 
-    /// A response: streams it into the fill, and keeps it if it may be kept and is still whole in memory at its end.
+    /// A response: streams it into the fill, and keeps it if it may be kept and is still whole in
+    /// memory at its end.
     async fn take(&mut self, writer: Writer, route: Route, answer: Answered) {
         let terms = self.terms(&answer.head);
         let sharing = match &terms {
@@ -221,7 +226,8 @@ impl Fetch<'_> {
         }
     }
 
-    /// Moves the body into the fill. `None` means that it is not whole; else the position that all of it reflects.
+    /// Moves the body into the fill. `None` means that it is not whole; else the position that all
+    /// of it reflects.
     async fn pump(
         &self,
         writer: &Writer,

@@ -1,7 +1,8 @@
 //! The walk up the tiers: the next hop, until one answers.
 //!
-//! Before the first byte every failure of a peer means the next successor, then the tier above, and at the end the origin
-//! itself: a viewer never sees that a node died. What the tiers above say of the origin is the truth and is not asked twice.
+//! Before the first byte every failure of a peer means the next successor, then the tier above, and
+//! at the end the origin itself: a viewer never sees that a node died. What the tiers above say of
+//! the origin is the truth and is not asked twice.
 
 use std::sync::Arc;
 
@@ -124,8 +125,7 @@ async fn ask_peer(
         ) => Some(Err(failure)),
         Answer::Response(AnswerHead { status, headers, as_of, age, body_bytes, trail }) => {
             let received_at = world.host.now();
-            let head =
-                Head { status, headers, as_of, requested_at, received_at, initial_age: age };
+            let head = Head { status, headers, as_of, requested_at, received_at, initial_age: age };
             let source = Source::Peer(name.clone(), tier);
             Some(Ok(Answered { head, body_bytes, trail, source, body: answer.body }))
         }
@@ -151,7 +151,8 @@ async fn ask_origin(
         body: Body::Empty,
         interim: None,
     };
-    // Rule R1: read before the request leaves, so that a purge applied meanwhile covers what comes back.
+    // Rule R1: read before the request leaves, so that a purge applied meanwhile covers what comes
+    // back.
     let as_of = world.ledger.state().applied();
     let requested_at = world.host.now();
     let answer = world.origins.fetch(origin, request).await.map_err(failure_of)?;
@@ -181,7 +182,8 @@ pub(crate) fn failure_of(error: OriginError) -> Failure {
     }
 }
 
-/// The `Via` of this node (RFC 9110 §7.6.3): the mesh is one gateway, named after the node that spoke.
+/// The `Via` of this node (RFC 9110 §7.6.3): the mesh is one gateway, named after the node that
+/// spoke.
 pub(crate) fn via(world: &World) -> HeaderValue {
     let text = format!("1.1 {}.shoal", world.name);
     HeaderValue::try_from(text).expect("a node name is a DNS label")

@@ -1,4 +1,5 @@
-//! What is wanted of one tier: the same noun for a viewer's request at its edge and for a peer's question one tier up.
+//! What is wanted of one tier: the same noun for a viewer's request at its edge and for a peer's
+//! question one tier up.
 
 use std::sync::Arc;
 

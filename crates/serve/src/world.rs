@@ -1,6 +1,7 @@
 //! The ports: everything a request needs from outside, as values that a simulator can swap.
 //!
-//! Time, tasks, storage, peers, origins, gossip and the log come in through here and through nothing else.
+//! Time, tasks, storage, peers, origins, gossip and the log come in through here and through
+//! nothing else.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

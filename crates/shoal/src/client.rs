@@ -1,4 +1,5 @@
-//! A small HTTP/1.1 client for our own commands: one request, one connection, a deadline, the whole body in memory.
+//! A small HTTP/1.1 client for our own commands: one request, one connection, a deadline, the whole
+//! body in memory.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! A node's configuration: a TOML file, then `SHOAL_*` variables, then flags. Lowered once into values that cannot be wrong.
+//! A node's configuration: a TOML file, then `SHOAL_*` variables, then flags. Lowered once into
+//! values that cannot be wrong.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

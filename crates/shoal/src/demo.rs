@@ -1,6 +1,8 @@
-//! `shoal demo`: seven real nodes in two regions on this machine, an origin, and a story in which things die.
+//! `shoal demo`: seven real nodes in two regions on this machine, an origin, and a story in which
+//! things die.
 //!
-//! With `--check` every step is an assertion; without it the mesh stays up until Ctrl-C, to be played with.
+//! With `--check` every step is an assertion; without it the mesh stays up until Ctrl-C, to be
+//! played with.
 
 mod load;
 mod stage;
@@ -67,7 +69,9 @@ fn invite(mesh: &LocalMesh) {
     for node in mesh.edges() {
         output::line(format!("  {:<10} http://{}/", node.spec.name, node.http));
     }
-    let [Some(edge), Some(any)] = [mesh.edges().first().copied(), mesh.nodes.last()] else { return };
+    let [Some(edge), Some(any)] = [mesh.edges().first().copied(), mesh.nodes.last()] else {
+        return;
+    };
     output::line("Try, in another terminal:");
     for command in [
         format!("curl -i http://{}/hello", edge.http),
@@ -77,5 +81,8 @@ fn invite(mesh: &LocalMesh) {
         output::line(format!("  {}", paint(BOLD, command)));
     }
     let directory = mesh.directory().display();
-    output::line(paint(DIM, format!("Logs, disks and certificates: {directory} (removed at the end)")));
+    output::line(paint(
+        DIM,
+        format!("Logs, disks and certificates: {directory} (removed at the end)"),
+    ));
 }

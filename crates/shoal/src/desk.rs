@@ -105,7 +105,9 @@ impl admin::Desk for Desk {
         let waiting = |reason: &str| Readiness::Waiting(reason.to_owned());
         let state = self.follow.replica.state();
         if self.follow.replica.is_halted() {
-            return waiting("the log has an entry that this version cannot read: upgrade this node");
+            return waiting(
+                "the log has an entry that this version cannot read: upgrade this node",
+            );
         }
         if state.member(&self.me.name).is_none_or(|listed| listed.instance != self.me.instance) {
             return waiting("not in the roster yet");

@@ -22,7 +22,8 @@ impl serve::Ledger for Ledger {
     fn reach(&self, position: LogPosition, patience: Duration) -> BoxFuture<'static, bool> {
         let replica = self.0.clone();
         async move {
-            replica.applied() >= position || timeout(patience, replica.reach(position)).await.is_ok()
+            replica.applied() >= position
+                || timeout(patience, replica.reach(position)).await.is_ok()
         }
         .boxed()
     }

@@ -1,6 +1,8 @@
-//! The program: wiring, and nothing else. `node` puts a node together from the floors below; `cli` is what people type.
+//! The program: wiring, and nothing else. `node` puts a node together from the floors below; `cli`
+//! is what people type.
 //!
-//! It is a library so that the integration tests may use what the demo uses: [`local`], a mesh of real processes on one machine.
+//! It is a library so that the integration tests may use what the demo uses: [`local`], a mesh of
+//! real processes on one machine.
 
 mod cli;
 pub mod client;

@@ -1,4 +1,5 @@
-//! A mesh of real processes on this machine: real QUIC over loopback, real certificates, real disks in a directory, SIGKILL.
+//! A mesh of real processes on this machine: real QUIC over loopback, real certificates, real disks
+//! in a directory, SIGKILL.
 //!
 //! The demo and the integration tests stand on it. It only starts and ends what it started itself.
 
@@ -67,7 +68,8 @@ const READY: Duration = Duration::from_secs(20);
 const PROBE: Duration = Duration::from_secs(2);
 
 impl LocalMesh {
-    /// Makes certificates and starts `specs`, the first of them with `--bootstrap`; returns when all are ready.
+    /// Makes certificates and starts `specs`, the first of them with `--bootstrap`; returns when
+    /// all are ready.
     pub async fn start(
         directory: &Path,
         program: &Path,
@@ -124,7 +126,8 @@ impl LocalMesh {
 
     /// Nodes that run and serve viewers.
     pub fn edges(&self) -> Vec<&Process> {
-        let edge = |node: &&Process| node.is_running() && node.spec.tiers.contains(model::Tier::Edge);
+        let edge =
+            |node: &&Process| node.is_running() && node.spec.tiers.contains(model::Tier::Edge);
         self.nodes.iter().filter(edge).collect()
     }
 
@@ -138,7 +141,11 @@ impl LocalMesh {
                 return Ok(());
             }
             if began.elapsed() > READY {
-                bail!("{name} is not ready after {} s:\n{}", READY.as_secs(), node.last_log_lines());
+                bail!(
+                    "{name} is not ready after {} s:\n{}",
+                    READY.as_secs(),
+                    node.last_log_lines()
+                );
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

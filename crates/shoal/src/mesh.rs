@@ -1,4 +1,5 @@
-//! The two stories and the shells, joined over the links between nodes: one file for each kind of stream.
+//! The two stories and the shells, joined over the links between nodes: one file for each kind of
+//! stream.
 
 pub(crate) mod commands;
 pub(crate) mod directory;

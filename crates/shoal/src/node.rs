@@ -1,6 +1,8 @@
-//! A node, put together: disk and identity, links, the log, gossip, the two stories, the two doors. And taken apart again.
+//! A node, put together: disk and identity, links, the log, gossip, the two stories, the two doors.
+//! And taken apart again.
 //!
-//! The order matters and is the whole of this file: nothing is answered before what it needs is there.
+//! The order matters and is the whole of this file: nothing is answered before what it needs is
+//! there.
 
 mod background;
 mod directory;
@@ -121,19 +123,30 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
             Ok(())
         });
     }
-    background::start(&mut tasks, background::Parts {
-        links: links.clone(),
-        neighbours: neighbours.clone(),
-        gossip: gossip.clone(),
+    background::start(
+        &mut tasks,
+        background::Parts {
+            links: links.clone(),
+            neighbours: neighbours.clone(),
+            gossip: gossip.clone(),
+            group: group.clone(),
+            world: world.clone(),
+            journal: journal.clone(),
+            http: listener.local_addr(),
+            admin: door.address(),
+            roster: Arc::new(Roster::new(neighbours.clone())),
+            gone_after: config.gone_after,
+        },
+    );
+    let desk = Arc::new(Desk {
+        follow,
+        gossip,
         group: group.clone(),
+        store,
         world: world.clone(),
-        journal: journal.clone(),
-        http: listener.local_addr(),
-        admin: door.address(),
-        roster: Arc::new(Roster::new(neighbours.clone())),
-        gone_after: config.gone_after,
+        metrics,
+        me: me.clone(),
     });
-    let desk = Arc::new(Desk { follow, gossip, group: group.clone(), store, world: world.clone(), metrics, me: me.clone() });
     let closing = CancellationToken::new();
     let admin_door = tokio::spawn(door.serve(desk, closing.clone().cancelled_owned()));
     let visits = tokio::spawn(listener.serve(Arc::new(world), config.limits, closing.clone()));
@@ -163,7 +176,9 @@ async fn first_failure(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Error
         match tasks.join_next().await {
             Some(Ok(Ok(()))) => {}
             Some(Ok(Err(error))) => return error,
-            Some(Err(error)) => return anyhow::Error::new(error).context("a task of the node failed"),
+            Some(Err(error)) => {
+                return anyhow::Error::new(error).context("a task of the node failed");
+            }
             None => std::future::pending().await,
         }
     }
@@ -198,7 +213,10 @@ fn load_credentials(config: &Config) -> anyhow::Result<Credentials> {
     for (key, configured, certified) in said {
         if configured.as_ref().is_some_and(|configured| *configured != certified) {
             let configured = configured.unwrap_or_default();
-            bail!("{key} is {configured}, but the certificate says {certified}: issue another, or change {key}");
+            bail!(
+                "{key} is {configured}, but the certificate says {certified}: \
+                 issue another, or change {key}"
+            );
         }
     }
     Ok(credentials)

@@ -1,4 +1,5 @@
-//! What people read: lines on standard output, errors on standard error, colours only on a terminal (anstream sees to that).
+//! What people read: lines on standard output, errors on standard error, colours only on a terminal
+//! (anstream sees to that).
 
 use std::fmt::Display;
 use std::io::Write;

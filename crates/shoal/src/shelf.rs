@@ -1,6 +1,8 @@
-//! What a node that follows keeps on disk: the command story writes without waiting, a task behind it does the work in order.
+//! What a node that follows keeps on disk: the command story writes without waiting, a task behind
+//! it does the work in order.
 //!
-//! When the task falls behind, entries are dropped here and the gap shows in [`Shelf::last`]: the story then sends a snapshot.
+//! When the task falls behind, entries are dropped here and the gap shows in [`Shelf::last`]: the
+//! story then sends a snapshot.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -135,6 +135,9 @@ pub fn perform(setup: Setup) -> Report {
 /// The play: form the mesh, let everybody loose, mend what is broken, look at what is left.
 async fn play(stage: Arc<Stage>, mut dice: Dice) {
     let nodes = stage.scenario.members.len();
+    for page in &stage.scenario.site.pages {
+        stage.note(format_args!("{page:?}"));
+    }
     (0..nodes).for_each(|node| stage.start(node));
     operators::form(&stage).await;
     while stage.ready(0..nodes).len() < nodes {

@@ -1,13 +1,16 @@
-//! The one codec: a version byte, then bincode with fixed-width integers, bounded, trailing bytes refused.
+//! The one codec: a version byte, then bincode with fixed-width integers, bounded, trailing bytes
+//! refused.
 //!
-//! Bincode is positional, so a changed type needs a new version; `tests` pin the bytes of every message.
+//! Bincode is positional, so a changed type needs a new version; `tests` pin the bytes of every
+//! message.
 
 use bincode::Options;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The version of every message between nodes. Nodes that speak another refuse each other in the hello.
+/// The version of every message between nodes. Nodes that speak another refuse each other in the
+/// hello.
 pub const VERSION: u8 = 1;
 
 /// Foreign bytes that are not a message.

@@ -1,6 +1,8 @@
-//! What one tier asks the next, and the head of what it answers. Body chunks follow as plain frames.
+//! What one tier asks the next, and the head of what it answers. Body chunks follow as plain
+//! frames.
 //!
-//! Only GET and HEAD travel between tiers: everything else goes from the edge straight to the origin.
+//! Only GET and HEAD travel between tiers: everything else goes from the edge straight to the
+//! origin.
 
 use std::time::Duration;
 
@@ -50,12 +52,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    const ALL: [Failure; 4] = [
-        Failure::Unreachable,
-        Failure::TimedOut,
-        Failure::Misdirected,
-        Failure::Overloaded,
-    ];
+    const ALL: [Failure; 4] =
+        [Failure::Unreachable, Failure::TimedOut, Failure::Misdirected, Failure::Overloaded];
 }
 
 /// Status, fields and provenance of a response between tiers.
@@ -157,7 +155,8 @@ impl Answer {
                 Answer::Failed(*failure.ok_or(Malformed::Value("failure"))?)
             }
             AnswerWire::Response { status, headers, as_of, age_ms, body_bytes, trail } => {
-                let status = StatusCode::from_u16(status).map_err(|_| Malformed::Value("status"))?;
+                let status =
+                    StatusCode::from_u16(status).map_err(|_| Malformed::Value("status"))?;
                 if HeaderValue::from_str(&trail).is_err() {
                     return Err(Malformed::Value("trail"));
                 }
@@ -176,7 +175,9 @@ impl Answer {
 
 fn fields(headers: &HeaderMap) -> Fields {
     let pairs = headers.iter();
-    pairs.map(|(name, value)| (name.to_string(), Bytes::copy_from_slice(value.as_bytes()))).collect()
+    pairs
+        .map(|(name, value)| (name.to_string(), Bytes::copy_from_slice(value.as_bytes())))
+        .collect()
 }
 
 fn header_map(fields: Fields) -> Result<HeaderMap, Malformed> {

@@ -1,6 +1,8 @@
-//! What a node says of itself in gossip: a handful of short key-value pairs, as chitchat carries them.
+//! What a node says of itself in gossip: a handful of short key-value pairs, as chitchat carries
+//! them.
 //!
-//! Gossip is hearsay: it decides where to try first, never what is true. Unknown keys are skipped, so that newer nodes may say more.
+//! Gossip is hearsay: it decides where to try first, never what is true. Unknown keys are skipped,
+//! so that newer nodes may say more.
 
 use std::net::SocketAddr;
 

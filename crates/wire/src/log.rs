@@ -1,6 +1,8 @@
-//! The log on its way: commands going up to the leader, entries coming down the tree, acknowledgements going back.
+//! The log on its way: commands going up to the leader, entries coming down the tree,
+//! acknowledgements going back.
 //!
-//! Entries and snapshots are opaque here: `control` knows what they mean, `follow` puts the two together.
+//! Entries and snapshots are opaque here: `control` knows what they mean, `follow` puts the two
+//! together.
 
 use bytes::Bytes;
 use model::limits::{COMMAND_BYTES_MAX, FRAME_BYTES_MAX, MEMBERS_MAX};
@@ -25,7 +27,8 @@ pub struct Submission {
 /// What became of a submission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fate {
-    /// In the log at `position`, with the encoded outcome of applying it; `level` says how far it came.
+    /// In the log at `position`, with the encoded outcome of applying it; `level` says how far it
+    /// came.
     Committed {
         /// Where it stands in the log.
         position: LogPosition,

@@ -175,7 +175,8 @@ impl Lab {
         let log = self.log.borrow();
         let behind = usize::try_from(state.applied().index()).unwrap();
         for (at, envelope) in log.iter().enumerate().skip(behind) {
-            let outcome = state.apply(LogPosition::new(0, at as u64 + 1), envelope, Fingerprint::default());
+            let outcome =
+                state.apply(LogPosition::new(0, at as u64 + 1), envelope, Fingerprint::default());
             assert_eq!(outcome.verdict, Ok(()));
         }
         facts.store(Arc::new(state));

@@ -1,4 +1,5 @@
-//! `shoal purge`: content is forgotten on every node. Waits until every live node has applied it, and prints a receipt.
+//! `shoal purge`: content is forgotten on every node. Waits until every live node has applied it,
+//! and prints a receipt.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,6 +12,10 @@ use model::{DistributionName, Level};
 
 use crate::client::{Admin, problem};
 use crate::output::{self, BAD, BOLD, DIM, GOOD, paint};
+
+fn seconds() -> clap::builder::RangedU64ValueParser<u64> {
+    clap::value_parser!(u64).range(1..=120)
+}
 
 /// Forget cached content on every node.
 ///
@@ -31,7 +36,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t = Wait::Applied)]
     wait: Wait,
     /// How long to wait for that, in seconds.
-    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=120))]
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = seconds())]
     timeout: u64,
     /// Repeats an earlier purge whose fate is unknown, without doing it twice.
     #[arg(long, value_name = "KEY")]
@@ -51,7 +56,8 @@ enum Wait {
     Applied,
 }
 
-/// Runs the command. Exit code 0: the level was reached; 1: it failed; 2: its fate is unknown or the level was not reached.
+/// Runs the command. Exit code 0: the level was reached; 1: it failed; 2: its fate is unknown or
+/// the level was not reached.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let wait = match arguments.wait {
         Wait::Committed => Level::Committed,
@@ -87,7 +93,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 fn print(receipt: &Receipt) {
     let level = paint(GOOD, receipt.level);
     let id = paint(DIM, &receipt.id);
-    output::line(format!("{} {level} at log index {}  {id}", paint(BOLD, "purge"), receipt.log_index));
+    output::line(format!(
+        "{} {level} at log index {}  {id}",
+        paint(BOLD, "purge"),
+        receipt.log_index
+    ));
     output::line(format!("  committed in {} ms", receipt.committed_ms));
     let applied = &receipt.applied;
     if let Some(last) = applied.iter().map(|node| node.ms).max() {

@@ -62,13 +62,26 @@ fn table(status: &Status) -> String {
     );
     let header = format!(
         "{:<14} {:<10} {:<21} {:<8} {:<9} {:>8} {:>5}  {:>7} {:>9} {:>7}  {}",
-        "NODE", "REGION", "TIERS", "HEALTH", "RAFT", "APPLIED", "LAG", "EDGE", "REGIONAL", "SHIELD", "VIEWERS"
+        "NODE",
+        "REGION",
+        "TIERS",
+        "HEALTH",
+        "RAFT",
+        "APPLIED",
+        "LAG",
+        "EDGE",
+        "REGIONAL",
+        "SHIELD",
+        "VIEWERS"
     );
     text.push_str(&format!("{}\n", paint(DIM, header)));
     for node in &status.nodes {
         text.push_str(&row(node));
     }
-    text.push_str(&format!("\n{}\n", paint(DIM, "EDGE, REGIONAL, SHIELD: hit ratio of that tier on the node")));
+    text.push_str(&format!(
+        "\n{}\n",
+        paint(DIM, "EDGE, REGIONAL, SHIELD: hit ratio of that tier on the node")
+    ));
     text
 }
 

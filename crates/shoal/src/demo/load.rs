@@ -32,7 +32,8 @@ const PAUSE: Duration = Duration::from_millis(15);
 const DEADLINE: Duration = Duration::from_secs(10);
 
 impl Load {
-    /// Two viewers at each of `edges`; every fifth request is for something nobody asked for before.
+    /// Two viewers at each of `edges`; every fifth request is for something nobody asked for
+    /// before.
     pub(super) fn start(edges: &[SocketAddr], chapter: &str) -> Load {
         let stop = CancellationToken::new();
         let seen: Arc<Mutex<Seen>> = Arc::default();

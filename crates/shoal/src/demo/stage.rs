@@ -54,7 +54,11 @@ impl Stage {
     fn tell_people(&self, promise: &str, ok: bool, detail: &str, took: u128) {
         let mark = if ok { paint(GOOD, "✓") } else { paint(BAD, "✗") };
         let at = paint(DIM, format!("{:>6.1} s", self.began.elapsed().as_secs_f64()));
-        output::line(format!("{at}  {mark} {} {}", paint(BOLD, promise), paint(DIM, format!("({took} ms)"))));
+        output::line(format!(
+            "{at}  {mark} {} {}",
+            paint(BOLD, promise),
+            paint(DIM, format!("({took} ms)"))
+        ));
         for line in detail.lines() {
             output::line(format!("            {line}"));
         }

@@ -1,4 +1,5 @@
-//! One node as a process: started from our own program, killed without warning, started again on its own disk.
+//! One node as a process: started from our own program, killed without warning, started again on
+//! its own disk.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};

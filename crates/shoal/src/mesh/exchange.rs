@@ -1,4 +1,5 @@
-//! Questions and answers between tiers, on the bulk lane: a frame with the head, then the body as frames.
+//! Questions and answers between tiers, on the bulk lane: a frame with the head, then the body as
+//! frames.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The Raft group and the replica, joined: the group feeds the replica, and its messages travel the control lane.
+//! The Raft group and the replica, joined: the group feeds the replica, and its messages travel the
+//! control lane.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use wire::hello::Kind;
 /// The mesh epoch of this log. It rises when a mesh is recovered by force.
 const EPOCH: u16 = 0;
 
-/// The replica, as the group sees it. Entry 0 is the group's first membership: it falls on the position before the first.
+/// The replica, as the group sees it. Entry 0 is the group's first membership: it falls on the
+/// position before the first.
 pub(crate) struct Applied(pub(crate) Arc<Replica>);
 
 impl Machine for Applied {

@@ -1,4 +1,5 @@
-//! The switchboard: what peers say, handed to whom it concerns. Until the node is put together it asks them to come back.
+//! The switchboard: what peers say, handed to whom it concerns. Until the node is put together it
+//! asks them to come back.
 
 use std::sync::{Arc, OnceLock};
 
@@ -56,7 +57,8 @@ impl Switchboard {
         self.world.get_or_init(|| world);
     }
 
-    /// The Raft id that a peer may speak as: the roster's word, or its own while there is no roster here.
+    /// The Raft id that a peer may speak as: the roster's word, or its own while there is no roster
+    /// here.
     fn listed_instance(&self, from: &PeerIdentity) -> Result<Instance, Refused> {
         let state = self.replica.state();
         match state.member(&from.name) {

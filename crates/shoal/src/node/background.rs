@@ -1,4 +1,5 @@
-//! What runs beside the stories: members kept current, failures heard, facts published, voters looked after.
+//! What runs beside the stories: members kept current, failures heard, facts published, voters
+//! looked after.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,8 +38,8 @@ pub(super) struct Parts {
 
 /// Starts them all.
 pub(super) fn start(tasks: &mut JoinSet<anyhow::Result<()>>, parts: Parts) {
-    let Parts { links, neighbours, gossip, group, world, journal, http, admin, roster, gone_after } =
-        parts;
+    let Parts { links, neighbours, gossip, group, world, journal, .. } = parts;
+    let Parts { http, admin, roster, gone_after, .. } = parts;
     let rules = autopilot::Rules { gone_after, ..autopilot::Rules::default() };
     {
         let group = group.clone();

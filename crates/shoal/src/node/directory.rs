@@ -17,7 +17,9 @@ pub(super) fn open(directory: &Path) -> anyhow::Result<Instance> {
     match fs::read_to_string(&file) {
         Ok(text) => match u64::from_str_radix(text.trim(), 16) {
             Ok(number) if number > 0 => check_writable(directory).map(|()| Instance(number)),
-            _ => bail!("{}: expected 16 hex digits. Move {place} away and join anew", file.display()),
+            _ => {
+                bail!("{}: expected 16 hex digits. Move {place} away and join anew", file.display())
+            }
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let instance = Instance(rand::random_range(1..u64::MAX));
@@ -46,7 +48,10 @@ fn write(directory: &Path, name: &str, text: &str) -> anyhow::Result<()> {
         File::open(directory)?.sync_all()
     };
     written().with_context(|| {
-        format!("data directory {place} cannot be written: free space, change its owner, or choose another --data-dir")
+        format!(
+            "data directory {place} cannot be written: \
+             free space, change its owner, or choose another --data-dir"
+        )
     })
 }
 

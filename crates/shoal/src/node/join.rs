@@ -28,7 +28,8 @@ pub(super) async fn check_bootstrap(
     }
     if !config.bootstrap && config.seeds.is_empty() {
         bail!(
-            "this node belongs to no mesh yet: give a --seed HOST:PORT of one, or form a new one with --bootstrap"
+            "this node belongs to no mesh yet: \
+             give a --seed HOST:PORT of one, or form a new one with --bootstrap"
         );
     }
     if !config.bootstrap {
@@ -39,7 +40,8 @@ pub(super) async fn check_bootstrap(
         let asking = links.identify(&target);
         if let Ok(Ok(peer)) = tokio::time::timeout(Duration::from_secs(2), asking).await {
             bail!(
-                "{} at {seed} already runs a node of this mesh: start without --bootstrap to join it",
+                "{} at {seed} already runs a node of this mesh: \
+                 start without --bootstrap to join it",
                 peer.name
             );
         }
@@ -59,7 +61,8 @@ pub(super) struct Entrance {
     pub(super) seeds: Vec<String>,
 }
 
-/// Enters the roster, or makes sure that the roster has this node as it is now. Then hears no more of it.
+/// Enters the roster, or makes sure that the roster has this node as it is now. Then hears no more
+/// of it.
 pub(super) async fn enter(
     entrance: Entrance,
     links: Links,
@@ -143,7 +146,8 @@ async fn join(me: &Member, follow: &Follow) -> anyhow::Result<()> {
     }
 }
 
-/// The addresses behind `HOST:PORT`; names that do not resolve are tried again by whoever calls again.
+/// The addresses behind `HOST:PORT`; names that do not resolve are tried again by whoever calls
+/// again.
 pub(super) async fn resolve(seeds: &[String]) -> Vec<SocketAddr> {
     let mut addresses = Vec::new();
     for seed in seeds {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use follow::{Channel, Disconnected};
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::{FutureExt, StreamExt};
-use model::NodeName;
+use model::{NodeName, Path, Tier};
 use serve::{BodyError, Chunk, PeerAnswer, PeerError};
 use wire::exchange::{Answer, Question};
 use wire::log::{Fate, Submission, Subscribe};
@@ -42,12 +42,35 @@ impl serve::Peers for Caller {
                 return Err(PeerError::Unreachable("nobody has that name".into()));
             };
             let timeout = network.clock.sleep(patience);
-            match select(ask(&network, way, question).boxed(), timeout).await {
+            let what = (question.tier, question.attributes.path.clone());
+            let answered = match select(ask(&network, way, question).boxed(), timeout).await {
                 Either::Left((answer, _)) => answer,
                 Either::Right(_) => Err(PeerError::Broken("no head in time".into())),
-            }
+            };
+            network.note_answer(way, what, &answered);
+            answered
         }
         .boxed()
+    }
+}
+
+impl Network {
+    fn note_answer(
+        &self,
+        Way { from, to }: Way,
+        (tier, path): (Tier, Path),
+        answered: &Result<PeerAnswer, PeerError>,
+    ) {
+        let [from, to] = [from, to].map(|node| &self.scenario.members[node].name);
+        let said = match answered {
+            Err(error) => error.to_string(),
+            Ok(PeerAnswer { answer: Answer::Response(head), .. }) => {
+                format!("{}, as of {}", head.status.as_u16(), head.as_of)
+            }
+            Ok(PeerAnswer { answer, .. }) => format!("{answer:?}"),
+        };
+        let now = self.clock.now();
+        self.trace.note(now, format_args!("{from} hears from {to}, its {tier}, of {path}: {said}"));
     }
 }
 
