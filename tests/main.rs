@@ -1,3 +1,4 @@
 //! Integration tests: one binary, a file per theme.
 
+mod cluster;
 mod tidy;

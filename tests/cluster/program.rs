@@ -29,11 +29,11 @@ impl Said {
         Ok(self.out)
     }
 
-    /// A refusal in one sentence that has all of `words`.
+    /// A refusal in words, among them all of `words`; and in nothing but words.
     pub(crate) fn refuses(&self, words: &[&str]) -> Result<()> {
-        ensure!(self.code == 1, "{self:?}");
-        let sentence = self.err.lines().rfind(|line| line.starts_with("error: "));
-        let sentence = sentence.with_context(|| format!("no sentence: {self:?}"))?;
+        ensure!(self.code == 1 && !self.err.contains("panicked"), "{self:?}");
+        let start = self.err.find("error: ").with_context(|| format!("no sentence: {self:?}"))?;
+        let sentence = &self.err[start..];
         for word in words {
             ensure!(sentence.contains(word), "no {word:?} in {sentence:?}");
         }

@@ -104,13 +104,7 @@ impl Viewers {
     }
 }
 
-async fn visits(
-    door: SocketAddr,
-    habit: Habit,
-    own: String,
-    version: u64,
-    seen: Arc<Mutex<Seen>>,
-) {
+async fn visits(door: SocketAddr, habit: Habit, own: String, version: u64, seen: Arc<Mutex<Seen>>) {
     for turn in 0_u64.. {
         let (path, bytes, query) = match (habit, turn % 6) {
             (Habit::Browses, 0) => (format!("/browse/{own}/{turn}"), 20_000, ""),

@@ -69,11 +69,14 @@ fn targets(line: &str) -> Vec<&str> {
 
 #[test]
 fn a_link_to_nowhere_is_found() {
-    let text = "[a](there.md) [b](gone.md#x \"title\") `[c](code.md)` [d](https://a.b/c) [e](#here)\n\
-        ```\n[f](fenced.md)\n```\n[g]: gone.md\n<img src=\"gone.png\"> [h](/top.md) [`i`](../top.md)\n";
+    let text = "[a](there.md) [b](gone.md#x \"title\") `[c](code.md)`\n\
+        [d](https://a.b/c) [e](#here)\n\
+        ```\n[f](fenced.md)\n```\n\
+        [g]: gone.md\n\
+        <img src=\"gone.png\"> [h](/top.md) [`i`](../top.md)\n";
     let file = File { path: "docs/a.md".to_owned(), text: text.to_owned() };
     let there = ["docs/there.md", "top.md", "docs/../top.md"];
     let mut report = Report::default();
     dead_links(&file, |path| there.iter().any(|known| Path::new(known) == path), &mut report);
-    report.expect(&["1: `gone.md#x", "5: `gone.md`", "6: `gone.png`"]);
+    report.expect(&["1: `gone.md#x", "6: `gone.md`", "7: `gone.png`"]);
 }

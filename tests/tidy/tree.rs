@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 /// Where Rust sources live.
 const SOURCE_ROOTS: [&str; 4] = ["crates/", "tests/", "benches/", "testbed/"];
-/// What a walk without git leaves out: builds, and git itself.
+/// What a walk without git leaves out, seen from the root: builds, and git itself.
 const NOT_WALKED: [&str; 3] = [".git", "target", "out"];
 
 /// One text file, by its path from the repository's root.
@@ -81,13 +81,13 @@ fn walked_paths() -> BTreeSet<String> {
     let (mut paths, mut ahead) = (BTreeSet::new(), vec![root().to_owned()]);
     while let Some(directory) = ahead.pop() {
         for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            let Ok(kind) = entry.file_type() else { continue };
-            if kind.is_dir() && !NOT_WALKED.iter().any(|name| entry.file_name() == *name) {
-                ahead.push(entry.path());
+            let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
+            let name = path.strip_prefix(root()).expect("the walk started at the root");
+            let name = name.to_string_lossy().into_owned();
+            if kind.is_dir() && !NOT_WALKED.contains(&&*name) {
+                ahead.push(path);
             } else if kind.is_file() {
-                let path = entry.path();
-                let path = path.strip_prefix(root()).expect("the walk started at the root");
-                paths.insert(path.to_string_lossy().into_owned());
+                paths.insert(name);
             }
         }
     }

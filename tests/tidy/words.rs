@@ -105,9 +105,9 @@ fn clocks(file: &File, report: &mut Report) {
     if is_shell && file.text.contains(ADMITTED) {
         return;
     }
-    // The runtime's clock can be paused by tests; clippy does not mind it, and neither do we.
-    let is_paused = is_shell && imports_runtime_clock(&file.text);
-    let words = if is_paused { &CLOCKS[..1] } else { &CLOCKS[..] };
+    // The runtime has an `Instant` too, which tests can pause: clippy does not mind, nor do we.
+    let is_steady = !is_shell || imports_std_instant(&file.text);
+    let words = if is_steady { &CLOCKS[..] } else { &CLOCKS[..1] };
     for (number, word) in code_words(file, words) {
         let what = match is_shell {
             true => "take `now` from the Host, or say why not in `#[expect(…, reason = …)]`",
@@ -117,10 +117,10 @@ fn clocks(file: &File, report: &mut Report) {
     }
 }
 
-fn imports_runtime_clock(text: &str) -> bool {
-    let mut statements = text.split(';').filter_map(|part| part.rsplit_once("use tokio::"));
-    text.contains("tokio::time::Instant::now")
-        || statements.any(|(_, path)| path.contains("time") && has_word(path, "Instant"))
+fn imports_std_instant(text: &str) -> bool {
+    let mut imports = text.split(';').filter_map(|statement| statement.rsplit_once("use std::"));
+    text.contains(concat!("std::time::", "Instant::now"))
+        || imports.any(|(_, path)| path.contains("time") && has_word(path, "Instant"))
 }
 
 fn machines(file: &File, report: &mut Report) {
@@ -161,7 +161,11 @@ fn a_word_out_of_place_is_found() {
     let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
     let [wall, steady] = CLOCKS;
     let [late, ..] = UNFINISHED;
-    let cases: [(fn(&File, &mut Report), File, &[&str]); 10] = [
+    let shell = |clock| {
+        let text = format!("use {clock}::time::{{Duration, Instant}};\n{steady}()\n{wall}()\n");
+        file("crates/admin/src/a.rs", &text)
+    };
+    let cases: [(fn(&File, &mut Report), File, &[&str]); 13] = [
         (text, file("a", &format!("{}\n\ta\na \na", "é".repeat(101))), &["1:", "2:", "3:", "4:"]),
         (unfinished, file("a", &format!("// {0}: b\n// {0}S\n", late.0)), &["a:1:"]),
         (sockets, file("crates/serve/src/a.rs", "x\nTcpStream\n"), &["a.rs:2:"]),
@@ -169,7 +173,10 @@ fn a_word_out_of_place_is_found() {
         (sockets, file("crates/gateway/src/a.rs", "TcpStream\n"), &[]),
         (sockets, file("crates/model/src/a.rs", "// TcpStream\nMyTcpStream\n"), &[]),
         (clocks, file("crates/model/src/a.rs", &format!("// {ADMITTED}\n{wall}\n")), &["a.rs:2:"]),
-        (clocks, file("crates/admin/src/a.rs", &format!("{steady}()\n")), &["a.rs:1:"]),
+        (clocks, file("crates/serve/src/a.rs", &format!("{steady}()\n")), &["a.rs:1:"]),
+        (clocks, file("crates/admin/src/a.rs", &format!("std::time::{steady}()")), &["a.rs:1:"]),
+        (clocks, shell("std"), &["a.rs:2:", "a.rs:3:"]),
+        (clocks, shell("tokio"), &["a.rs:3:"]),
         (clocks, file("tests/a.rs", &format!("#[{ADMITTED})]\n{wall}()\n")), &[]),
         (machines, file("a.md", &format!("in {}x", MACHINES[0])), &["a.md:1:"]),
     ];
@@ -178,8 +185,4 @@ fn a_word_out_of_place_is_found() {
         rule(&file, &mut report);
         report.expect(wanted);
     }
-    let paused = format!("use tokio::time::{{Instant, sleep}};\n{steady}()\n{wall}()\n");
-    let mut report = Report::default();
-    clocks(&file("crates/admin/src/a.rs", &paused), &mut report);
-    report.expect(&["a.rs:3:"]);
 }

@@ -28,6 +28,6 @@ pub use key::key;
 pub use plan::{Plan, Stored, Why, is_failure, may_serve_on_error, plan};
 pub use range::{Ranged, content_range, resolve, unsatisfied_range};
 pub use revalidate::{Condition, Validators, evaluate, freshen, matches, not_modified_fields};
-pub use status::CacheStatus;
+pub use status::{CacheStatus, Handling};
 pub use storable::{Terms, Unstorable, storable};
 pub use variant::{Vary, variant_key, vary};

@@ -10,14 +10,26 @@ use http::{HeaderValue, StatusCode};
 
 use crate::plan::Why;
 
+/// What a cache did with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handling {
+    /// Answered it from what was stored (§2.1).
+    Hit,
+    /// Sent it further up (§2.2).
+    Forwarded(Why),
+    /// Answered it itself: neither a hit nor forwarded, as with a request that it refuses.
+    Refused,
+}
+
 /// One member of the `Cache-Status` list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheStatus<'a> {
     /// The cache's name.
     pub cache: &'a str,
-    /// Why the request went further up (§2.2); none for a hit (§2.1).
-    pub fwd: Option<Why>,
-    /// What the next hop answered (§2.3). Like the next two it is only written beside `fwd`.
+    /// What it did.
+    pub handling: Handling,
+    /// What the next hop answered (§2.3). Like `stored` and `collapsed` it is only written of what
+    /// was forwarded.
     pub fwd_status: Option<StatusCode>,
     /// Seconds of freshness left, negative when stale (§2.4).
     pub ttl: Option<i64>,
@@ -48,9 +60,10 @@ impl CacheStatus<'_> {
 impl fmt::Display for CacheStatus<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_string(f, self.cache)?;
-        match self.fwd {
-            None => f.write_str("; hit")?,
-            Some(why) => self.write_forwarding(f, why)?,
+        match self.handling {
+            Handling::Hit => f.write_str("; hit")?,
+            Handling::Forwarded(why) => self.write_forwarding(f, why)?,
+            Handling::Refused => {}
         }
         if let Some(ttl) = self.ttl {
             write!(f, "; ttl={}", ttl.clamp(-INTEGER_MAX, INTEGER_MAX))?;
@@ -94,7 +107,7 @@ mod tests {
 
     const HIT: CacheStatus<'_> = CacheStatus {
         cache: "edge-1",
-        fwd: None,
+        handling: Handling::Hit,
         fwd_status: None,
         ttl: Some(30),
         stored: false,
@@ -105,7 +118,7 @@ mod tests {
     #[test]
     fn a_member_reads_as_the_standard_writes_it() {
         // RFC 9211 §2 and §3.
-        let miss = CacheStatus { fwd: Some(Why::Missing), ttl: None, ..HIT };
+        let miss = CacheStatus { handling: Handling::Forwarded(Why::Missing), ttl: None, ..HIT };
         let full = CacheStatus {
             fwd_status: Some(StatusCode::OK),
             stored: true,
@@ -123,7 +136,14 @@ mod tests {
                 "\"edge-1\"; fwd=uri-miss; fwd-status=200; stored; collapsed; ttl=30; \
                  detail=shield",
             ),
-            (CacheStatus { fwd: None, ..full }, r#""edge-1"; hit; ttl=30; detail=shield"#),
+            (
+                CacheStatus { handling: Handling::Hit, ..full },
+                r#""edge-1"; hit; ttl=30; detail=shield"#,
+            ),
+            (
+                CacheStatus { handling: Handling::Refused, ttl: None, ..full },
+                r#""edge-1"; detail=shield"#,
+            ),
         ] {
             assert_eq!(status.to_string(), expect);
             assert_eq!(status.field_value(), expect);

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use caching::{CacheStatus, Condition, Ranged, Vary};
+use caching::{CacheStatus, Condition, Handling, Ranged, Vary};
 use futures_util::StreamExt;
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -314,8 +314,9 @@ fn sign_with(
     let said = match account.verdict {
         Verdict::Hit | Verdict::Stale => "Hit from shoal",
         Verdict::Revalidated(_) => "RefreshHit from shoal",
-        Verdict::None | Verdict::Forwarded(_) if status.is_server_error() => "Error from shoal",
-        Verdict::None | Verdict::Forwarded(_) => "Miss from shoal",
+        Verdict::None => "Error from shoal",
+        Verdict::Forwarded(_) if status.is_server_error() => "Error from shoal",
+        Verdict::Forwarded(_) => "Miss from shoal",
     };
     headers.insert(X_CACHE, HeaderValue::from_static(said));
     if let Ok(trail) = HeaderValue::from_str(trail) {
@@ -325,17 +326,17 @@ fn sign_with(
 
 /// The members of `Cache-Status`, the cache nearest the origin first (RFC 9211 §2).
 fn trail(world: &World, above: &str, account: &Account, ttl: Option<i64>) -> String {
-    let why = match account.verdict {
-        Verdict::None => Some(caching::Why::Bypass),
-        Verdict::Hit | Verdict::Stale => None,
-        Verdict::Revalidated(why) | Verdict::Forwarded(why) => Some(why),
+    let handling = match account.verdict {
+        Verdict::None => Handling::Refused,
+        Verdict::Hit | Verdict::Stale => Handling::Hit,
+        Verdict::Revalidated(why) | Verdict::Forwarded(why) => Handling::Forwarded(why),
     };
     let own = CacheStatus {
         cache: world.name.as_str(),
-        fwd: why,
+        handling,
         fwd_status: None,
         ttl,
-        stored: account.stored && why.is_some(),
+        stored: account.stored,
         collapsed: account.collapsed,
         detail: account.detail.or(Some(account.tier.as_str())),
     };

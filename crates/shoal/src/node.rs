@@ -11,7 +11,7 @@ mod join;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use consensus::{Group, Options, Timings};
 use follow::{Follow, Ports, Replica};
 use membership::{Gossip, Neighbours};
@@ -200,11 +200,18 @@ fn load_credentials(config: &Config) -> anyhow::Result<Credentials> {
     let Config { name, tls_dir, .. } = config;
     let file = |ending: &str| tls_dir.join(format!("{name}.{ending}"));
     let authority = tls_dir.join("ca.pem");
-    let credentials = Credentials::load(&file("pem"), &file("key"), &authority, Machine.wall())
-        .context("make certificates with `shoal ca issue`, and name their place with --tls-dir")?;
+    let (certificate, key) = (file("pem"), file("key"));
+    if !certificate.exists() {
+        bail!(
+            "no certificate at {}: make one with `shoal ca issue {name}`, \
+             and name its directory with --tls-dir",
+            certificate.display()
+        );
+    }
+    let credentials = Credentials::load(&certificate, &key, &authority, Machine.wall())?;
     let identity = credentials.identity();
     if identity.name != *name {
-        bail!("{}: is of the node {}, not {name}", file("pem").display(), identity.name);
+        bail!("{}: is of the node {}, not {name}", certificate.display(), identity.name);
     }
     let said = [
         ("region", config.region.as_ref().map(ToString::to_string), identity.region.to_string()),

@@ -17,7 +17,7 @@ pub(crate) enum LogForm {
 
 /// Starts logging. `RUST_LOG` chooses more or less; the libraries below us are kept to warnings.
 pub(crate) fn start(form: LogForm) {
-    let default = "info,openraft=warn,chitchat=warn,quinn=warn,sled=warn,foyer=warn";
+    let default = "info,openraft=error,chitchat=warn,quinn=warn,sled=warn,foyer=warn";
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());

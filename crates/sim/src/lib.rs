@@ -148,9 +148,9 @@ async fn play(stage: Arc<Stage>, mut dice: Dice) {
     let until = stage.clock.now() + stage.scenario.open_for;
     stage.clock.spawn(Owner::WORLD, look_around(stage.clone()));
     stage.clock.spawn(Owner::WORLD, viewers::come(stage.clone(), dice.fork(), until));
-    stage.clock.spawn(Owner::WORLD, operators::work(stage.clone(), dice.fork(), until));
     stage.clock.spawn(Owner::WORLD, chaos::reign(stage.clone(), dice.fork(), until));
-    stage.clock.sleep_until(until + stage.scenario.rest).await;
+    operators::work(stage.clone(), dice.fork(), until).await;
+    stage.clock.sleep(stage.scenario.rest).await;
     let last = samples(&stage);
     let mut records = stage.history.write();
     records.last = last;

@@ -4,6 +4,7 @@
 //! node, as the answer tells him to. He writes down what he called, when, and what he heard.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use crate::viewers;
 
 /// How long an operator waits for one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How soon he notices that the node is gone.
+const LOOK: Duration = Duration::from_millis(50);
 /// How often he sends one command.
 const TRIES: usize = 3;
 
@@ -96,7 +99,8 @@ async fn send(stage: &Arc<Stage>, node: usize, order: Order) -> Option<Heard> {
     });
     let (signal, heard) = &*answered;
     let heard = signal.until(|| heard.lock().unwrap_or_else(PoisonError::into_inner).take());
-    let heard = match select(heard, stage.clock.sleep(PATIENCE * 2)).await {
+    let gone = std::pin::pin!(gone(stage, node, process.owner));
+    let heard = match select(heard, gone).await {
         Either::Left((heard, _)) => heard,
         Either::Right(_) => return None,
     };
@@ -107,8 +111,16 @@ async fn send(stage: &Arc<Stage>, node: usize, order: Order) -> Option<Heard> {
     Some(heard)
 }
 
-/// Operators change and purge until it is `until`.
+/// Waits until that process of `node` is no more: its operator's connection is closed.
+async fn gone(stage: &Stage, node: usize, owner: Owner) {
+    while stage.process(node).is_some_and(|process| process.owner == owner) {
+        stage.clock.sleep(LOOK).await;
+    }
+}
+
+/// Operators change and purge until it is `until`, and see through what they have begun.
 pub(crate) async fn work(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
+    let mut purges = Vec::new();
     while stage.clock.now() < until {
         let page = viewers::favourite(&stage, &mut dice);
         let scope = scope(&stage.scenario.site.pages[page].attributes, &mut dice);
@@ -123,10 +135,13 @@ pub(crate) async fn work(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
         others.filter(|_| dice.chance(20)).for_each(|page| stage.origin.change(page));
         if dice.chance(90) {
             let level = if dice.chance(80) { Level::Applied } else { Level::Committed };
-            call(&stage, scope, level, dice.fork());
+            purges.push(call(&stage, scope, level, dice.fork()));
         }
         let pause = dice.millis(200..=1_400);
         stage.clock.sleep(pause).await;
+    }
+    for purge in purges {
+        purge.0.until(|| purge.1.load(Ordering::Acquire).then_some(())).await;
     }
 }
 
@@ -157,8 +172,11 @@ fn covers(scope: &Scope, page: &Attributes) -> bool {
         }
 }
 
-/// Writes a purge down and sees it through.
-fn call(stage: &Arc<Stage>, scope: Scope, level: Level, dice: Dice) {
+/// Whether a purge has been seen through.
+type Done = Arc<(Signal, AtomicBool)>;
+
+/// Writes a purge down and has it seen through.
+fn call(stage: &Arc<Stage>, scope: Scope, level: Level, dice: Dice) -> Done {
     let pages = stage.scenario.site.pages.iter().enumerate();
     let pages = pages.filter(|(_, page)| covers(&scope, &page.attributes));
     let covered: BTreeMap<usize, u64> =
@@ -172,7 +190,14 @@ fn call(stage: &Arc<Stage>, scope: Scope, level: Level, dice: Dice) {
     records.purges.push(Purge { id, scope, level, called, covered, heard: Vec::new() });
     drop(records);
     let order = Order { id, command, level };
-    stage.clock.spawn(Owner::WORLD, see_through(stage.clone(), number, order, dice));
+    let done = Done::default();
+    let (told, seen) = (done.clone(), see_through(stage.clone(), number, order, dice));
+    stage.clock.spawn(Owner::WORLD, async move {
+        seen.await;
+        told.1.store(true, Ordering::Release);
+        told.0.notify();
+    });
+    done
 }
 
 async fn see_through(stage: Arc<Stage>, number: usize, order: Order, mut dice: Dice) {

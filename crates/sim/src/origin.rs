@@ -127,6 +127,9 @@ impl serve::Origins for Road {
         let epoch = epochs.map(|epochs| epochs.last_purge_of(attributes)).unwrap_or_default();
         let variant = origin.scenario.site.variant_served(page, variant_of(&request.headers));
         let at = origin.clock.now();
+        let (name, purged) = (&origin.scenario.members[node].name, epoch);
+        let applied = state.applied();
+        origin.trace.note(at, format_args!("origin: page {page}, variant {variant} asked for by {name} at {applied}, purged at {purged}"));
         let fetch = Fetch { at, node, page, variant, epoch, end: FetchEnd::Open };
         let mut records = origin.history.write();
         records.fetches.push(fetch);

@@ -1,0 +1,224 @@
+//! Strangers: peers that are not, or not quite, who they would have to be. Each is refused before
+//! anything changes: not the log, not the roster, not the Raft term.
+//!
+//! They speak through `transport` itself, which always says hello under its certificate's own
+//! name. Bare connections, without any certificate or with a hello under another name, are in
+//! that crate's own tests (`welcome`).
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use admin::view::Status;
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use control::{Command, CommandId, Envelope};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use model::{Instance, Level, Member, NodeName, Region, Tiers};
+use shoal::client::{self, Call};
+use transport::{
+    Authority, Channel, Credentials, Directory, LinkError, Links, Local, PeerIdentity, Refused,
+    Service, Target, Validity,
+};
+use wire::codec;
+use wire::hello::Kind;
+use wire::log::{Fate, Submission};
+
+use crate::cluster::stage::{DEADLINE, Stage, five, name};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_are_refused_and_nothing_changes() -> Result<()> {
+    let stage = Stage::serving(&five(), 3).await?;
+    let before = seen(&stage).await?;
+    of_another_authority(&stage).await?;
+    unlisted_in_raft(&stage).await?;
+    edges_in_raft(&stage).await?;
+    under_names_not_their_own(&stage).await?;
+    stage.settled(3).await?;
+    let after = seen(&stage).await?;
+    ensure!(before == after, "{before:?}\nbecame\n{after:?}");
+    stage.end().await
+}
+
+/// What a stranger must not move: index, leader, term and roster, as every node sees them.
+async fn seen(stage: &Stage) -> Result<Vec<String>> {
+    let mut seen = Vec::new();
+    for node in stage.running() {
+        let Status { log, leader, nodes, .. } = stage.status(node).await?;
+        let metrics =
+            client::send(node.admin, Call::get("localhost", "/metrics"), DEADLINE).await?;
+        let metrics = String::from_utf8(metrics.body.to_vec())?;
+        let term = metrics.lines().find(|line| line.starts_with("shoal_raft_term "));
+        let term = term.context("no term in the metrics")?;
+        let nodes = nodes.iter().map(|node| (&node.name, &node.tiers, node.address, node.role));
+        let nodes: Vec<_> = nodes.collect();
+        seen.push(format!("{} {leader:?} {} {term} {nodes:?}", node.spec.name, log.applied));
+    }
+    Ok(seen)
+}
+
+async fn of_another_authority(stage: &Stage) -> Result<()> {
+    let mesh = "local".parse()?;
+    let authority = Authority::create(&mesh, Validity::of_authority(wall()))?;
+    let stranger = links(certify(&authority, "mid-eu-9", "regional,shield")?, Instance(9))?;
+    for node in stage.running() {
+        let heard = stranger.identify(&Target::Seed(node.mesh_address)).await;
+        let refused = matches!(heard, Err(LinkError::Unreachable(..)));
+        ensure!(refused, "{} let in a stranger: {heard:?}", node.spec.name);
+    }
+    Ok(())
+}
+
+/// Certified, but not in the roster: no part in the Raft group.
+async fn unlisted_in_raft(stage: &Stage) -> Result<()> {
+    let authority = Authority::load(&tls(stage))?;
+    let newcomer = links(certify(&authority, "mid-eu-9", "regional,shield")?, Instance(9))?;
+    votes_for_itself(stage, &newcomer, Instance(9)).await
+}
+
+/// In the roster, but with tiers that never vote; and as somebody else's data directory.
+async fn edges_in_raft(stage: &Stage) -> Result<()> {
+    let edge = links(load(stage, "edge-eu-1")?, Instance(9))?;
+    votes_for_itself(stage, &edge, Instance(9)).await?;
+    let instance = instance(stage, "edge-eu-1")?;
+    let edge = links(load(stage, "edge-eu-1")?, instance)?;
+    votes_for_itself(stage, &edge, instance).await
+}
+
+async fn votes_for_itself(stage: &Stage, links: &Links, me: Instance) -> Result<()> {
+    for voter in stage.running().filter(|node| node.spec.tiers.may_vote()) {
+        let (target, vote) = (Target::Seed(voter.mesh_address), vote_for(me));
+        let answer = links.call(&target, Kind::Raft, vote, PATIENCE).await;
+        let refused = matches!(answer, Err(LinkError::Refused(_)));
+        ensure!(refused, "{} listened to {me}: {answer:?}", voter.spec.name);
+    }
+    Ok(())
+}
+
+/// A request for votes in a far later term, from a candidate with the longest log of all. These
+/// bytes are pinned by a test of `consensus`.
+fn vote_for(candidate: Instance) -> Bytes {
+    let (term, index) = (1_000_u64.to_le_bytes(), 1_000_000_u64.to_le_bytes());
+    let candidate = candidate.0.to_le_bytes();
+    let vote = [&[1][..], &[1, 0, 0, 0], &term, &candidate, &[0]];
+    let last_entry = [&[1][..], &term, &candidate, &index];
+    [vote.concat(), last_entry.concat()].concat().into()
+}
+
+/// A newcomer that would join under the name of a node that lives.
+async fn under_names_not_their_own(stage: &Stage) -> Result<()> {
+    let authority = Authority::load(&tls(stage))?;
+    let newcomer = links(certify(&authority, "mid-eu-9", "regional,shield")?, Instance(9))?;
+    let holder = instance(stage, "edge-us-1")?;
+    for replaces in [None, Some(holder)] {
+        for node in stage.running() {
+            let member = Member {
+                name: name("edge-us-1"),
+                instance: Instance(9),
+                region: "us".parse()?,
+                tiers: Tiers::ALL,
+                capacity: 100,
+                address: newcomer.local_addr(),
+            };
+            let target = Target::Seed(node.mesh_address);
+            let join = submission(Command::Join { member, replaces });
+            let fate = links_answer(&newcomer, &target, join).await?;
+            ensure!(fate.is_err(), "{} let it be {replaces:?}: {fate:?}", node.spec.name);
+        }
+    }
+    Ok(())
+}
+
+fn submission(command: Command) -> Bytes {
+    let command = codec::encode(&Envelope { id: CommandId(rand::random()), command });
+    let patience_ms = 3_000;
+    Submission { command, level: Level::Committed, patience_ms, hops: 2 }.encode()
+}
+
+/// `Err` holds the words of a refusal.
+async fn links_answer(links: &Links, to: &Target, join: Bytes) -> Result<Result<Fate, String>> {
+    match links.call(to, Kind::Submit, join, PATIENCE).await {
+        Err(LinkError::Refused(reason)) => Ok(Err(reason)),
+        Err(other) => Err(other.into()),
+        Ok(answer) => match Fate::decode(&answer)? {
+            Fate::Refused(reason) => Ok(Err(reason)),
+            Fate::Committed { outcome, position, .. } => match follow::read_outcome(&outcome)? {
+                Err(refusal) => Ok(Err(refusal.to_string())),
+                Ok(_) => anyhow::bail!("it took effect at {position}"),
+            },
+            other @ (Fate::NoLeader | Fate::Unknown(_)) => Ok(Ok(other)),
+        },
+    }
+}
+
+fn tls(stage: &Stage) -> std::path::PathBuf {
+    stage.directory().join("tls")
+}
+
+fn certify(authority: &Authority, name: &str, tiers: &str) -> Result<Credentials> {
+    let (name, region): (NodeName, Region) = (name.parse()?, "eu".parse()?);
+    Ok(authority.issue(&name, &region, tiers.parse()?, Validity::of_node(wall()))?)
+}
+
+/// The very certificate of a node, as a thief would have it.
+fn load(stage: &Stage, name: &str) -> Result<Credentials> {
+    let file = |file: String| tls(stage).join(file);
+    let (pem, key) = (file(format!("{name}.pem")), file(format!("{name}.key")));
+    Ok(Credentials::load(&pem, &key, &file("ca.pem".into()), wall())?)
+}
+
+fn instance(stage: &Stage, name: &str) -> Result<Instance> {
+    let file = stage.directory().join(Path::new(name)).join("instance");
+    let text = std::fs::read_to_string(&file)?;
+    Ok(Instance(u64::from_str_radix(text.trim(), 16)?))
+}
+
+fn links(credentials: Credentials, instance: Instance) -> Result<Links> {
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let local = Local { credentials, instance, listen, wall: Arc::new(wall) };
+    Ok(Links::bind(local, Arc::new(NoDirectory), Arc::new(NoService))?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "certificates are checked against the real clock")]
+fn wall() -> SystemTime {
+    SystemTime::now()
+}
+
+struct NoDirectory;
+
+impl Directory for NoDirectory {
+    fn address_of(&self, _: &NodeName) -> Option<SocketAddr> {
+        None
+    }
+}
+
+struct NoService;
+
+fn refusal() -> Refused {
+    Refused("a stranger serves nobody".into())
+}
+
+impl Service for NoService {
+    fn admit(&self, _: &PeerIdentity, _: Kind) -> Result<(), Refused> {
+        Err(refusal())
+    }
+
+    fn call(
+        &self,
+        _: PeerIdentity,
+        _: Kind,
+        _: Bytes,
+    ) -> BoxFuture<'static, Result<Bytes, Refused>> {
+        async { Err(refusal()) }.boxed()
+    }
+
+    fn channel(&self, _: PeerIdentity, _: Kind, _: Channel) -> BoxFuture<'static, ()> {
+        async {}.boxed()
+    }
+
+    fn cast(&self, _: PeerIdentity, _: Bytes) {}
+}
