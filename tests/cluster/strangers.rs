@@ -6,12 +6,12 @@
 //! that crate's own tests (`welcome`).
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use admin::view::Status;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use control::{Command, CommandId, Envelope};
 use futures_util::FutureExt;
@@ -126,8 +126,10 @@ async fn under_names_not_their_own(stage: &Stage) -> Result<()> {
             };
             let target = Target::Seed(node.mesh_address);
             let join = submission(Command::Join { member, replaces });
-            let fate = links_answer(&newcomer, &target, join).await?;
-            ensure!(fate.is_err(), "{} let it be {replaces:?}: {fate:?}", node.spec.name);
+            let who = &node.spec.name;
+            let fate = answer(&newcomer, &target, join).await;
+            let fate = fate.with_context(|| format!("{who}, replacing {replaces:?}"))?;
+            ensure!(fate.is_err(), "{who}, replacing {replaces:?}: {fate:?}");
         }
     }
     Ok(())
@@ -140,7 +142,7 @@ fn submission(command: Command) -> Bytes {
 }
 
 /// `Err` holds the words of a refusal.
-async fn links_answer(links: &Links, to: &Target, join: Bytes) -> Result<Result<Fate, String>> {
+async fn answer(links: &Links, to: &Target, join: Bytes) -> Result<Result<Fate, String>> {
     match links.call(to, Kind::Submit, join, PATIENCE).await {
         Err(LinkError::Refused(reason)) => Ok(Err(reason)),
         Err(other) => Err(other.into()),
@@ -148,14 +150,14 @@ async fn links_answer(links: &Links, to: &Target, join: Bytes) -> Result<Result<
             Fate::Refused(reason) => Ok(Err(reason)),
             Fate::Committed { outcome, position, .. } => match follow::read_outcome(&outcome)? {
                 Err(refusal) => Ok(Err(refusal.to_string())),
-                Ok(_) => anyhow::bail!("it took effect at {position}"),
+                Ok(_) => bail!("it took effect at {position}"),
             },
             other @ (Fate::NoLeader | Fate::Unknown(_)) => Ok(Ok(other)),
         },
     }
 }
 
-fn tls(stage: &Stage) -> std::path::PathBuf {
+fn tls(stage: &Stage) -> PathBuf {
     stage.directory().join("tls")
 }
 
@@ -172,7 +174,7 @@ fn load(stage: &Stage, name: &str) -> Result<Credentials> {
 }
 
 fn instance(stage: &Stage, name: &str) -> Result<Instance> {
-    let file = stage.directory().join(Path::new(name)).join("instance");
+    let file = stage.directory().join(name).join("instance");
     let text = std::fs::read_to_string(&file)?;
     Ok(Instance(u64::from_str_radix(text.trim(), 16)?))
 }

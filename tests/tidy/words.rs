@@ -29,6 +29,9 @@ const ADMITTED: &str = "expect(clippy::disallowed_methods";
 /// Directories of the machines we happen to work on.
 const MACHINES: [&str; 2] = [concat!("/", "work/"), concat!("/", "root/")];
 
+/// Looks at one file.
+type Rule = fn(&File, &mut Report);
+
 #[test]
 fn lines_are_short_and_clean() {
     check(text);
@@ -57,7 +60,7 @@ fn nothing_names_the_machine_it_was_written_on() {
 }
 
 #[track_caller]
-fn check(rule: fn(&File, &mut Report)) {
+fn check(rule: Rule) {
     let mut report = Report::default();
     sources().for_each(|file| rule(file, &mut report));
     report.finish();
@@ -165,7 +168,7 @@ fn a_word_out_of_place_is_found() {
         let text = format!("use {clock}::time::{{Duration, Instant}};\n{steady}()\n{wall}()\n");
         file("crates/admin/src/a.rs", &text)
     };
-    let cases: [(fn(&File, &mut Report), File, &[&str]); 13] = [
+    let cases: [(Rule, File, &[&str]); 13] = [
         (text, file("a", &format!("{}\n\ta\na \na", "é".repeat(101))), &["1:", "2:", "3:", "4:"]),
         (unfinished, file("a", &format!("// {0}: b\n// {0}S\n", late.0)), &["a:1:"]),
         (sockets, file("crates/serve/src/a.rs", "x\nTcpStream\n"), &["a.rs:2:"]),

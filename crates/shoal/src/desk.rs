@@ -16,22 +16,33 @@ use serve::{Entry, World};
 use storage::Memory;
 use wire::gossip::Facts;
 
+use crate::node::ground::Ground;
+use crate::node::stories::Stories;
+
 /// Everything that operators may ask about.
 pub(crate) struct Desk {
-    /// The command story.
-    pub(crate) follow: Arc<Follow>,
-    /// What nodes say of themselves.
-    pub(crate) gossip: Arc<Gossip>,
-    /// The Raft group.
-    pub(crate) group: Group,
-    /// The object store.
-    pub(crate) store: Arc<Memory<Entry>>,
-    /// The request story.
-    pub(crate) world: Arc<World>,
-    /// Counters.
-    pub(crate) metrics: Arc<Metrics>,
-    /// This node.
-    pub(crate) me: Member,
+    follow: Arc<Follow>,
+    gossip: Arc<Gossip>,
+    group: Group,
+    store: Arc<Memory<Entry>>,
+    world: Arc<World>,
+    metrics: Arc<Metrics>,
+    me: Member,
+}
+
+impl Desk {
+    /// The desk of this node.
+    pub(crate) fn of(ground: &Ground, stories: &Stories) -> Desk {
+        Desk {
+            follow: stories.follow.clone(),
+            gossip: stories.gossip.clone(),
+            group: ground.group.clone(),
+            store: stories.store.clone(),
+            world: stories.world.clone(),
+            metrics: stories.metrics.clone(),
+            me: ground.me.clone(),
+        }
+    }
 }
 
 impl admin::Desk for Desk {

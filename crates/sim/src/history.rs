@@ -124,8 +124,6 @@ impl Purge {
 /// A command that its caller knows to be in the log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Acknowledged {
-    /// When the caller heard.
-    pub(crate) at: Duration,
     /// Which command.
     pub(crate) id: CommandId,
     /// Where it stands.

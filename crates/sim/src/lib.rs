@@ -132,6 +132,17 @@ pub fn perform(setup: Setup) -> Report {
     Report { setup, hash, lines, stuck, violations, tally }
 }
 
+/// Looks for a mutant: how many seeds it took until its checker caught it where the healthy mesh
+/// kept the promise; nothing if it survives [`SEEDS_MAX`] of them.
+pub fn hunt(mutant: Mutant) -> Option<u64> {
+    let breaks = |seed, mutant: Option<Mutant>, hunted: Mutant| {
+        let setup = Setup { seed, profile: hunted.profile(), mutant, keep: Keep::Hash };
+        perform(setup).violations.iter().any(|one| one.promise == hunted.breaks())
+    };
+    let caught = |seed: &u64| breaks(*seed, Some(mutant), mutant) && !breaks(*seed, None, mutant);
+    (0..SEEDS_MAX).find(caught).map(|seed| seed + 1)
+}
+
 /// The play: form the mesh, let everybody loose, mend what is broken, look at what is left.
 async fn play(stage: Arc<Stage>, mut dice: Dice) {
     let nodes = stage.scenario.members.len();

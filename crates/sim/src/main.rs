@@ -1,21 +1,98 @@
-//! x
-use std::io::Write;
-fn main() {
-    let arg = |n| std::env::args().nth(n).unwrap_or_default();
-    let from: u64 = arg(1).parse().unwrap_or(0);
-    let to: u64 = arg(2).parse().unwrap_or(from+1);
-    let profile = match arg(3).as_str() { "ordinary" => sim::Profile::Ordinary, "heavy" => sim::Profile::Heavy, _ => sim::Profile::Calm };
-    let mutant = sim::Mutant::ALL.into_iter().find(|m| m.as_str() == arg(4));
-    let lines = arg(5) == "t";
-    let mut out = std::io::stdout();
-    let mut sum = std::collections::BTreeMap::new();
-    for seed in from..to {
-    let report = sim::perform(sim::Setup { seed, profile, mutant, keep: if lines {sim::Keep::Lines} else {sim::Keep::Hash} });
-    if lines { for line in &report.lines { writeln!(out, "{line}").unwrap_or_default(); } }
-    if !report.is_good() || lines {
-    writeln!(out, "{seed}: {:x} {:?} {:?}", report.hash, report.stuck, report.tally).unwrap_or_default(); }
-    for v in &report.violations { *sum.entry(v.promise).or_insert(0)+=1; }
-    for v in report.violations.iter().take(if lines {99} else {2}) { writeln!(out, "   {v}").unwrap_or_default(); }
+//! The simulator's command line: one seed to look at, many to search, mutants to prove the checkers.
+//!
+//! A run that fails prints the command that replays it. Nothing is read from the environment, so
+//! that a command line is all there is to a result.
+
+mod arguments;
+mod printing;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use sim::{Keep, Mutant, Profile, SEEDS_MAX, Setup};
+
+use arguments::{Arguments, Wish};
+use printing::Row;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse(std::env::args().skip(1));
+    let mut out = io::stdout().lock();
+    let done = match arguments {
+        Ok(Arguments { wish: Wish::Help, .. }) => {
+            arguments::help(&mut out).map(|()| ExitCode::SUCCESS)
+        }
+        Ok(Arguments { wish: Wish::One(seed, keep), profiles, mutant }) => {
+            one(&mut out, seed, keep, &profiles, mutant)
+        }
+        Ok(Arguments { wish: Wish::Many { from, count }, profiles, mutant }) => {
+            many(&mut out, from, count, &profiles, mutant)
+        }
+        Ok(Arguments { wish: Wish::Mutants, .. }) => mutants(&mut out),
+        Err(error) => {
+            writeln!(io::stderr(), "{error}\ntry --help").map(|()| ExitCode::from(2))
+        }
+    };
+    // A reader that went away, as `head` does, is no failure of the simulator.
+    done.unwrap_or(ExitCode::SUCCESS)
+}
+
+fn exit(good: usize, all: usize) -> ExitCode {
+    if good == all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs one seed and says what happened.
+fn one(
+    out: &mut impl Write,
+    seed: u64,
+    keep: Keep,
+    profiles: &[Profile],
+    mutant: Option<Mutant>,
+) -> io::Result<ExitCode> {
+    let mut good = 0;
+    for profile in profiles {
+        let report = sim::perform(Setup { seed, profile: *profile, mutant, keep });
+        good += usize::from(report.is_good());
+        printing::report(out, &report)?;
     }
-    writeln!(out, "{sum:?}").unwrap_or_default();
+    Ok(exit(good, profiles.len()))
+}
+
+/// Runs many seeds and counts.
+fn many(
+    out: &mut impl Write,
+    from: u64,
+    count: u64,
+    profiles: &[Profile],
+    mutant: Option<Mutant>,
+) -> io::Result<ExitCode> {
+    let mut good = 0;
+    printing::head(out)?;
+    for profile in profiles {
+        let mut row = Row::of(*profile);
+        for seed in from..from.saturating_add(count) {
+            let keep = Keep::Hash;
+            row.add(&sim::perform(Setup { seed, profile: *profile, mutant, keep }));
+        }
+        good += usize::from(row.is_good());
+        row.print(out)?;
+    }
+    Ok(exit(good, profiles.len()))
+}
+
+/// Lets every mutant loose and says how soon it was caught.
+fn mutants(out: &mut impl Write) -> io::Result<ExitCode> {
+    let mut caught = 0;
+    writeln!(out, "{:<16} {:<10} {:<10} {:>5}", "mutant", "breaks", "profile", "seeds")?;
+    for mutant in Mutant::ALL {
+        let seeds = sim::hunt(mutant);
+        caught += usize::from(seeds.is_some());
+        let told = match seeds {
+            Some(seeds) => seeds.to_string(),
+            None => format!("survives {SEEDS_MAX}"),
+        };
+        let (name, promise, profile) = (mutant.as_str(), mutant.breaks(), mutant.profile());
+        writeln!(out, "{name:<16} {promise:<10} {profile:<10} {told:>5}")?;
+        out.flush()?;
+    }
+    Ok(exit(caught, Mutant::ALL.len()))
 }

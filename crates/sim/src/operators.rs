@@ -105,8 +105,7 @@ async fn send(stage: &Arc<Stage>, node: usize, order: Order) -> Option<Heard> {
         Either::Right(_) => return None,
     };
     if let Ok(Receipt { id, position, .. }) = heard {
-        let at = stage.clock.now();
-        stage.history.write().acknowledged.push(Acknowledged { at, id, position });
+        stage.history.write().acknowledged.push(Acknowledged { id, position });
     }
     Some(heard)
 }

@@ -89,8 +89,8 @@ impl Scenario {
             latency: latencies(dice),
             site: Site::draw(dice),
             open_for: Duration::from_secs(12),
-            rest: Duration::from_secs(8),
-            store_entries_max: if roomy { 1_000 } else { dice.within(3..=12) * 100 },
+            rest: Duration::from_secs(14),
+            store_entries_max: if roomy { 1_000 } else { dice.within(3..=12) },
             stumbles,
         }
     }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use consensus::{Group, autopilot};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use membership::{Gossip, Neighbours};
 use serve::{Members, World};
 use tokio::sync::broadcast::error::RecvError;
@@ -13,8 +15,11 @@ use tokio::task::JoinSet;
 use transport::Links;
 use wire::gossip::Facts;
 
+use crate::config::Config;
 use crate::host::Machine;
 use crate::journal::Journal;
+use crate::node::ground::Ground;
+use crate::node::stories::Stories;
 use crate::roster::Roster;
 
 /// Facts about this node are said at most this often.
@@ -22,49 +27,32 @@ const PUBLISH: Duration = Duration::from_millis(250);
 /// Counts are said only this often: every change of a fact costs the whole mesh a little.
 const COUNTS_EVERY: u32 = 4;
 
-/// What the tasks need.
-pub(super) struct Parts {
-    pub(super) links: Links,
-    pub(super) neighbours: Arc<Neighbours>,
-    pub(super) gossip: Arc<Gossip>,
-    pub(super) group: Group,
-    pub(super) world: Arc<World>,
-    pub(super) journal: Arc<Journal>,
-    pub(super) http: SocketAddr,
-    pub(super) admin: SocketAddr,
-    pub(super) roster: Arc<Roster>,
-    pub(super) gone_after: Duration,
-}
-
 /// Starts them all.
-pub(super) fn start(tasks: &mut JoinSet<anyhow::Result<()>>, parts: Parts) {
-    let Parts { links, neighbours, gossip, group, world, journal, .. } = parts;
-    let Parts { http, admin, roster, gone_after, .. } = parts;
-    let rules = autopilot::Rules { gone_after, ..autopilot::Rules::default() };
-    {
-        let group = group.clone();
-        tasks.spawn(async move {
-            autopilot::run(group, roster, rules, || Machine.now()).await;
-            Ok(())
-        });
-    }
-    let doubtful = neighbours.clone();
-    tasks.spawn(async move {
-        neighbours.run().await;
-        Ok(())
-    });
-    tasks.spawn(async move {
-        hear_failures(&links, &doubtful).await;
-        Ok(())
-    });
-    tasks.spawn(async move {
-        publish(&gossip, &group, &world, &journal, [http, admin]).await;
-        Ok(())
-    });
+pub(super) fn start(
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+    config: &Config,
+    ground: &Ground,
+    stories: &Stories,
+    doors: [SocketAddr; 2],
+) {
+    let Stories { gossip, neighbours, follow, world, journal, .. } = stories;
+    let rules = autopilot::Rules { gone_after: config.gone_after, ..autopilot::Rules::default() };
+    let roster = Arc::new(Roster::new(neighbours.clone()));
+    let mut endless = |task: BoxFuture<'static, ()>| {
+        tasks.spawn(task.map(Ok));
+    };
+    endless(autopilot::run(ground.group.clone(), roster, rules, || Machine.now()).boxed());
+    let following = follow.clone();
+    endless(async move { follow::run(&following).await }.boxed());
+    let looking = neighbours.clone();
+    endless(async move { looking.run().await }.boxed());
+    endless(hear_failures(ground.links.clone(), neighbours.clone()).boxed());
+    let (gossip, journal) = (gossip.clone(), journal.clone());
+    endless(publish(gossip, ground.group.clone(), world.clone(), journal, doors).boxed());
 }
 
 /// A connection that breaks is news before gossip has any.
-async fn hear_failures(links: &Links, neighbours: &Neighbours) {
+async fn hear_failures(links: Links, neighbours: Arc<Neighbours>) {
     let mut failures = links.failures();
     loop {
         match failures.recv().await {
@@ -76,10 +64,10 @@ async fn hear_failures(links: &Links, neighbours: &Neighbours) {
 }
 
 async fn publish(
-    gossip: &Gossip,
-    group: &Group,
-    world: &World,
-    journal: &Journal,
+    gossip: Arc<Gossip>,
+    group: Group,
+    world: Arc<World>,
+    journal: Arc<Journal>,
     [http, admin]: [SocketAddr; 2],
 ) {
     let mut facts = Facts { http: Some(http), admin: Some(admin), ..Facts::default() };

@@ -13,6 +13,7 @@ use transport::{Links, Target};
 use wire::hello::Mesh;
 
 use crate::config::Config;
+use crate::node::ground::Ground;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(500);
@@ -59,6 +60,21 @@ pub(super) struct Entrance {
     pub(super) me: Member,
     /// Through whom it joins.
     pub(super) seeds: Vec<String>,
+    /// The Raft group that it founds.
+    pub(super) group: Group,
+}
+
+impl Entrance {
+    /// As the configuration says.
+    pub(super) fn of(config: &Config, ground: &Ground) -> Entrance {
+        Entrance {
+            bootstrap: config.bootstrap,
+            mesh: ground.mesh.clone(),
+            me: ground.me.clone(),
+            seeds: config.seeds.clone(),
+            group: ground.group.clone(),
+        }
+    }
 }
 
 /// Enters the roster, or makes sure that the roster has this node as it is now. Then hears no more
@@ -67,9 +83,8 @@ pub(super) async fn enter(
     entrance: Entrance,
     links: Links,
     follow: Arc<Follow>,
-    group: Group,
 ) -> anyhow::Result<()> {
-    let Entrance { bootstrap, mesh, me, seeds } = entrance;
+    let Entrance { bootstrap, mesh, me, seeds, group } = entrance;
     let formed = follow.replica.state().mesh().is_some();
     if bootstrap && !formed {
         form(&mesh, &me, &follow, &group).await?;

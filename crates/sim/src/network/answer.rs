@@ -12,15 +12,11 @@ use super::{Call, Line, Listener};
 
 /// Takes one call, to its end.
 pub(super) async fn take(listener: Listener, call: Call, line: Line) {
-    let taken = match call {
-        Call::Ask => question(&listener, line).await,
-        Call::Submit => submission(&listener, line).await,
-        Call::Follow => {
-            follow::feed(&listener.follow, line.into_channel()).await;
-            Some(())
-        }
-    };
-    drop(taken);
+    match call {
+        Call::Ask => question(&listener, line).await.unwrap_or_default(),
+        Call::Submit => submission(&listener, line).await.unwrap_or_default(),
+        Call::Follow => follow::feed(&listener.follow, line.into_channel()).await,
+    }
 }
 
 /// `None`: the conversation ended early.

@@ -1,0 +1,181 @@
+//! The arguments of the command line, lowered once into what they mean, and the help that teaches
+//! them. An unknown word is refused with what was expected in its place.
+
+use std::io::{self, Write};
+
+use sim::{Keep, Mutant, Profile};
+
+const HELP: &str = "\
+One seed, one replayable mesh: the real nodes of Shoal in a pretend world, in virtual time.
+
+  sim SEED                  runs one seed and says what happened; fails if a promise was broken
+  sim SEED --trace          prints every event as well
+  sim --seeds N             runs N seeds and counts
+  sim --mutants             breaks one rule at a time and sees whether its checker notices
+
+  --profile P               calm, ordinary, heavy or all
+                            (ordinary for one seed, all for many, unless said otherwise)
+  --from A                  the first of many seeds (0)
+  --mutant M                breaks this rule on purpose; --mutants lists their names
+
+The same seed takes the same steps everywhere: two runs with one hash went the same way. A failure
+is looked into with its seed and --trace, and kept by its seed as a regression test.
+
+What is promised:
+  one_fetch  in calm weather the origin is asked once for each version of each page
+  no_old     what was purged is not served again
+  whole      a body that ends cleanly is one version from end to end
+  alive      a viewer at a living edge gets an answer, whoever else dies
+  receipts   what was acknowledged is never lost and happens once
+";
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// To read the help.
+    Help,
+    /// One seed.
+    One(u64, Keep),
+    /// Many seeds.
+    Many {
+        /// The first.
+        from: u64,
+        /// How many.
+        count: u64,
+    },
+    /// All mutants.
+    Mutants,
+}
+
+/// The command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Arguments {
+    /// What is wanted.
+    pub(crate) wish: Wish,
+    /// In which weather.
+    pub(crate) profiles: Vec<Profile>,
+    /// With which rule broken.
+    pub(crate) mutant: Option<Mutant>,
+}
+
+/// A command line that means nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Misread {
+    /// A word that is none of ours.
+    #[error("\"{0}\" is not known here")]
+    Unknown(String),
+    /// A flag whose value is missing or is not one.
+    #[error("{0} wants {1}")]
+    Value(&'static str, String),
+    /// Nothing that could be done.
+    #[error("give a seed, --seeds N or --mutants")]
+    Nothing,
+}
+
+#[derive(Default)]
+struct Said {
+    seed: Option<u64>,
+    seeds: Option<u64>,
+    from: Option<u64>,
+    profiles: Option<Vec<Profile>>,
+    mutant: Option<Mutant>,
+    flags: Vec<String>,
+}
+
+impl Arguments {
+    /// Reads the words after the program's name.
+    pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, Misread> {
+        let mut said = Said::default();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--seeds" => said.seeds = Some(number("--seeds", words.next())?),
+                "--from" => said.from = Some(number("--from", words.next())?),
+                "--profile" => said.profiles = Some(profiles(words.next())?),
+                "--mutant" => said.mutant = Some(mutant(words.next())?),
+                "--trace" | "--mutants" | "--help" | "-h" => said.flags.push(word),
+                _ => said.seed = Some(word.parse().map_err(|_| Misread::Unknown(word))?),
+            }
+        }
+        said.mean()
+    }
+}
+
+impl Said {
+    fn mean(self) -> Result<Arguments, Misread> {
+        let has = |flag: &str| self.flags.iter().any(|said| said == flag);
+        let keep = if has("--trace") { Keep::Lines } else { Keep::Hash };
+        let (wish, usual) = match (self.seed, self.seeds) {
+            _ if has("--help") || has("-h") => (Wish::Help, vec![]),
+            _ if has("--mutants") => (Wish::Mutants, vec![]),
+            (Some(seed), None) => (Wish::One(seed, keep), vec![Profile::Ordinary]),
+            (None, Some(count)) => {
+                let from = self.from.unwrap_or(0);
+                (Wish::Many { from, count }, Profile::ALL.into())
+            }
+            (Some(_), Some(_)) | (None, None) => return Err(Misread::Nothing),
+        };
+        let profiles = self.profiles.unwrap_or(usual);
+        Ok(Arguments { wish, profiles, mutant: self.mutant })
+    }
+}
+
+fn number(flag: &'static str, word: Option<String>) -> Result<u64, Misread> {
+    let parsed = word.and_then(|word| word.parse().ok());
+    parsed.ok_or_else(|| Misread::Value(flag, "a number".into()))
+}
+
+fn profiles(word: Option<String>) -> Result<Vec<Profile>, Misread> {
+    let word = word.unwrap_or_default();
+    if word == "all" {
+        return Ok(Profile::ALL.into());
+    }
+    let named = Profile::ALL.into_iter().find(|profile| profile.as_str() == word);
+    let expected = || Misread::Value("--profile", "calm, ordinary, heavy or all".into());
+    named.map(|profile| vec![profile]).ok_or_else(expected)
+}
+
+fn mutant(word: Option<String>) -> Result<Mutant, Misread> {
+    let word = word.unwrap_or_default();
+    let named = Mutant::ALL.into_iter().find(|mutant| mutant.as_str() == word);
+    let names = || Mutant::ALL.map(Mutant::as_str).join(", ");
+    named.ok_or_else(|| Misread::Value("--mutant", format!("one of {}", names())))
+}
+
+/// Prints the help.
+pub(crate) fn help(out: &mut impl Write) -> io::Result<()> {
+    out.write_all(HELP.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, Misread> {
+        Arguments::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn a_command_line_means_what_the_help_says() {
+        let ordinary = vec![Profile::Ordinary];
+        let all = Profile::ALL.to_vec();
+        for (line, wish, profiles, mutant) in [
+            ("7", Wish::One(7, Keep::Hash), ordinary.clone(), None),
+            ("--trace 7", Wish::One(7, Keep::Lines), ordinary, None),
+            ("7 --profile all", Wish::One(7, Keep::Hash), all.clone(), None),
+            ("--seeds 9 --from 4", Wish::Many { from: 4, count: 9 }, all, None),
+            ("1 --mutant deaf --profile calm", Wish::One(1, Keep::Hash), vec![Profile::Calm],
+                Some(Mutant::Deaf)),
+            ("--mutants", Wish::Mutants, vec![], None),
+            ("7 --help", Wish::Help, vec![], None),
+        ] {
+            assert_eq!(parse(line), Ok(Arguments { wish, profiles, mutant }), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_not_ours_is_refused() {
+        for line in ["", "x", "--sead 4", "--seeds", "--seeds x", "7 --profile mild", "7 --seeds 3"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}
