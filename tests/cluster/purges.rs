@@ -69,7 +69,7 @@ async fn overtakes(stage: &Stage, path: &str, query: &str) -> Result<()> {
     })
     .await?;
     let version = stage.origin.change();
-    purge(stage.anyone()?.admin, path, &[]).await?;
+    purge(stage.anyone()?.admin, &target, &[]).await?;
     ensure!(!before.is_finished(), "the purge was not in time to overtake anything");
     for answer in everywhere().await?? {
         let sketch = sketch(&answer);

@@ -35,8 +35,7 @@ async fn strangers_are_refused_and_nothing_changes() -> Result<()> {
     let stage = Stage::serving(&five(), 3).await?;
     let before = seen(&stage).await?;
     of_another_authority(&stage).await?;
-    unlisted_in_raft(&stage).await?;
-    edges_in_raft(&stage).await?;
+    outsiders_in_raft(&stage).await?;
     under_names_not_their_own(&stage).await?;
     stage.settled(3).await?;
     let after = seen(&stage).await?;
@@ -73,28 +72,26 @@ async fn of_another_authority(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Certified, but not in the roster: no part in the Raft group.
-async fn unlisted_in_raft(stage: &Stage) -> Result<()> {
+/// Certified, but not in the roster; in the roster, but another data directory; in the roster, but
+/// with tiers that never vote.
+async fn outsiders_in_raft(stage: &Stage) -> Result<()> {
     let authority = Authority::load(&tls(stage))?;
-    let newcomer = links(certify(&authority, "mid-eu-9", "regional,shield")?, Instance(9))?;
-    votes_for_itself(stage, &newcomer, Instance(9)).await
+    let newcomer = certify(&authority, "mid-eu-9", "regional,shield")?;
+    votes_for_itself(stage, newcomer, Instance(9)).await?;
+    votes_for_itself(stage, load(stage, "mid-us-1")?, Instance(9)).await?;
+    let listed = instance(stage, "edge-eu-1")?;
+    votes_for_itself(stage, load(stage, "edge-eu-1")?, listed).await
 }
 
-/// In the roster, but with tiers that never vote; and as somebody else's data directory.
-async fn edges_in_raft(stage: &Stage) -> Result<()> {
-    let edge = links(load(stage, "edge-eu-1")?, Instance(9))?;
-    votes_for_itself(stage, &edge, Instance(9)).await?;
-    let instance = instance(stage, "edge-eu-1")?;
-    let edge = links(load(stage, "edge-eu-1")?, instance)?;
-    votes_for_itself(stage, &edge, instance).await
-}
-
-async fn votes_for_itself(stage: &Stage, links: &Links, me: Instance) -> Result<()> {
-    for voter in stage.running().filter(|node| node.spec.tiers.may_vote()) {
+async fn votes_for_itself(stage: &Stage, who: Credentials, me: Instance) -> Result<()> {
+    let name = who.identity().name.clone();
+    let links = links(who, me)?;
+    let may_vote = stage.running().filter(|node| node.spec.tiers.may_vote());
+    for voter in may_vote.filter(|node| node.spec.name != name) {
         let (target, vote) = (Target::Seed(voter.mesh_address), vote_for(me));
         let answer = links.call(&target, Kind::Raft, vote, PATIENCE).await;
         let refused = matches!(answer, Err(LinkError::Refused(_)));
-        ensure!(refused, "{} listened to {me}: {answer:?}", voter.spec.name);
+        ensure!(refused, "{} listened to {name}, {me}: {answer:?}", voter.spec.name);
     }
     Ok(())
 }

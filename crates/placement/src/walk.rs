@@ -36,6 +36,7 @@ pub struct Walk {
     hops: [Hop; PEERS_MAX + 1],
     peers: usize,
     taken: usize,
+    rank: Tier,
 }
 
 /// The walk of `key` for node `me` (`None`: not in the view) in `region`, which was asked at
@@ -51,9 +52,13 @@ pub fn walk(
     key: &CacheKey,
     alive: impl Fn(Seat) -> bool,
 ) -> Walk {
-    let mut walk = Walk { hops: [Hop::Origin; PEERS_MAX + 1], peers: 0, taken: 0 };
+    let mut walk = Walk { hops: [Hop::Origin; PEERS_MAX + 1], peers: 0, taken: 0, rank };
     for tier in Tier::ALL.into_iter().filter(|tier| *tier > rank) {
         let owners = view.owners(tier, region, key).iter().copied();
+        let mut alive_or_me = owners.clone().filter(|seat| Some(*seat) == me || alive(*seat));
+        if walk.peers == 0 && me.is_some() && alive_or_me.next() == me {
+            walk.rank = tier;
+        }
         // Behind this node itself nobody is asked: once those before it failed, it is the owner.
         let ahead = owners.take_while(|seat| Some(*seat) != me);
         for seat in ahead.filter(|seat| alive(*seat)).take(TIER_ATTEMPTS_MAX) {
@@ -64,6 +69,12 @@ pub fn walk(
 }
 
 impl Walk {
+    /// The highest tier that this node itself is for the key, from the rank at which it was asked on:
+    /// where its requests for the key meet, whoever they come from.
+    pub const fn rank(&self) -> Tier {
+        self.rank
+    }
+
     fn add(&mut self, seat: Seat, tier: Tier) {
         let names = |hop: &Hop| matches!(hop, Hop::Peer { seat: named, .. } if *named == seat);
         if !self.hops[..self.peers].iter().any(names) {
@@ -124,6 +135,24 @@ mod tests {
         };
         let hops = walk(view, me, &from, rank, &key(), |seat| !dead.contains(&seat));
         hops.map(name).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_node_that_is_its_own_owner_acts_as_that_tier() {
+        let both = ["a", "b", "c"].map(|name| member(name, "eu", "regional,shield", 100));
+        let view = View::build(LogPosition::ZERO, both);
+        let from = region("eu");
+        let owner = view.owners(Tier::Shield, &from, &key())[0];
+        let second = view.owners(Tier::Shield, &from, &key())[1];
+        let rank = |me: Option<Seat>, rank, dead: &[Seat]| {
+            walk(&view, me, &from, rank, &key(), |seat| !dead.contains(&seat)).rank()
+        };
+        for asked in Tier::ALL {
+            assert_eq!(rank(Some(owner), asked, &[]), Tier::Shield, "asked as {asked}");
+            assert_eq!(rank(Some(second), asked, &[owner]), Tier::Shield, "the owner is dead");
+            assert_eq!(rank(Some(second), asked, &[]), asked, "others own it");
+            assert_eq!(rank(None, asked, &[]), asked, "not in the view");
+        }
     }
 
     #[test]

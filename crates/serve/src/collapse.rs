@@ -1,9 +1,10 @@
 //! Request collapsing: per key, variant and tier at most one fetch that new requests may join.
 //!
 //! A request joins only a fetch whose content passes the purge gate now (rule R4). The tier is part
-//! of the place: a node may be asked for one key as edge and as shield at once, and the second must
-//! not wait for the first. What proved uncacheable is marked for a while (hit-for-miss), so that
-//! its requests do not queue behind one another.
+//! of the place, since a node may be an edge for a key and its shield too, and the second must not
+//! wait for the first; a node that is its own owner acts as that tier, so that whoever asks it
+//! meets there. What proved uncacheable is marked for a while (hit-for-miss), so that its requests
+//! do not queue behind one another.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use model::{CacheKey, Moment, Tier};
 
 use crate::fill::{Fill, Reader, Writer};
 use crate::lookup::{self, Found};
+use crate::walk::Route;
 use crate::want::{Audience, Want};
 use crate::world::World;
 
@@ -62,8 +64,10 @@ pub(crate) struct Lead {
     pub(crate) writer: Writer,
     /// The leader's own reader.
     pub(crate) reader: Reader,
-    /// Where others find the fill; nowhere if it is known to be uncacheable.
+    /// Where others find the fill; nowhere if it is for this request alone.
     pub(crate) place: Option<Place>,
+    /// Where requests of this variant look for a fill, and for a mark that there is none to share.
+    pub(crate) looked_at: Place,
 }
 
 impl Fills {
@@ -138,12 +142,12 @@ impl Fills {
 
 /// Joins the fetch that is under way for what `want` selects, or becomes the one who fetches.
 pub(crate) fn join(world: &World, want: &Want, found: &Found, company: Company) -> Turn {
-    let place = (found.key, want.tier, want.audience());
+    let place = (found.key, Route::plan(world, want).rank(), want.audience());
     let now = world.host.now();
     let mut shard = world.fills.shard(&place.0);
     let marked = shard.uncacheable.get(&place).is_some_and(|until| now < *until);
     if marked || company == Company::None {
-        return lead(world, None).1;
+        return lead(world, None, place).1;
     }
     if let Some(fill) = shard.running.get(&place)
         && lookup::is_current(world, want, fill.as_of())
@@ -155,13 +159,13 @@ pub(crate) fn join(world: &World, want: &Want, found: &Found, company: Company) 
     if !lookup::find(world, want).is_same(found) {
         return Turn::LookAgain;
     }
-    let (fill, turn) = lead(world, Some(place));
+    let (fill, turn) = lead(world, Some(place), place);
     shard.running.insert(place, fill);
     turn
 }
 
-fn lead(world: &World, place: Option<Place>) -> (Arc<Fill>, Turn) {
+fn lead(world: &World, place: Option<Place>, looked_at: Place) -> (Arc<Fill>, Turn) {
     let (fill, writer) = Fill::start(world.ledger.state().applied());
     let reader = fill.join().expect("a fill that has just started has room for its reader");
-    (fill, Turn::Lead(Lead { writer, reader, place }))
+    (fill, Turn::Lead(Lead { writer, reader, place, looked_at }))
 }

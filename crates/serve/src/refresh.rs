@@ -14,8 +14,8 @@ use crate::world::World;
 
 /// Starts the fetch that `lead` stands for, as a task of its own; the caller reads along.
 pub(crate) fn begin(world: &Arc<World>, want: &Want, lead: Lead, found: &Found) -> Reader {
-    let places = Places::of(&lead, (found.key, want.tier, want.audience()));
-    let Lead { writer, reader, place: _ } = lead;
+    let places = Places::of(&lead);
+    let Lead { writer, reader, .. } = lead;
     let task = store::fetch(world.clone(), want.clone(), writer, places, found.copy.clone());
     world.host.spawn(task.boxed());
     reader

@@ -91,8 +91,8 @@ pub(crate) struct Places {
 
 impl Places {
     /// The places of a fetch that has just been started.
-    pub(crate) fn of(lead: &Lead, looked_at: Place) -> Places {
-        Places { own: lead.place, looked_at, variant: None }
+    pub(crate) fn of(lead: &Lead) -> Places {
+        Places { own: lead.place, looked_at: lead.looked_at, variant: None }
     }
 }
 
@@ -158,7 +158,8 @@ impl Fetch<'_> {
         };
         let key = caching::variant_key(&self.want.key, &fields, &self.want.headers);
         self.keep_signpost(fields);
-        let place = (key, self.want.tier, self.want.audience());
+        let (_, rank, audience) = self.places.looked_at;
+        let place = (key, rank, audience);
         if self.places.own.is_some_and(|own| own != place) {
             self.world.fills.also_at(place, &self.fill);
             self.places.variant = Some(place);

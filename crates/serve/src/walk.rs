@@ -50,6 +50,12 @@ impl Route {
         Route { hops, mesh: mesh.clone() }
     }
 
+    /// The tier that this node is for what `want` names: the one in which it was asked, or a higher
+    /// one that it owns itself. Requests meet there, from whichever side they come.
+    pub(crate) fn rank(&self) -> Tier {
+        self.hops.rank()
+    }
+
     /// The origin and nothing else.
     pub(crate) fn straight(world: &World, want: &Want) -> Route {
         let mut route = Route::plan(world, want);

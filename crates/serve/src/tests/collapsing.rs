@@ -44,6 +44,28 @@ fn a_hundred_requests_at_three_edges_are_one_origin_request() {
 }
 
 #[test]
+fn nodes_of_every_tier_meet_at_their_owner_whichever_way_they_come() {
+    let lab = Lab::of(&[
+        "a eu edge,regional,shield",
+        "b eu edge,regional,shield",
+        "c us edge,regional,shield",
+        "d us edge,regional,shield",
+    ]);
+    let head = Gate::default();
+    for path in 0..32 {
+        lab.origin.on(&format!("/{path}"), Reply::new(FRESH, "one").held_at(&head));
+    }
+    let everywhere =
+        |path| ["a", "b", "c", "d"].map(|n| lab.send(n, Ask::get(&format!("/{path}"))));
+    let viewers: Vec<Viewer> = (0..32).flat_map(everywhere).collect();
+    lab.run();
+    head.open();
+    lab.run();
+    assert!(viewers.iter().all(|viewer| viewer.body() == "one"));
+    assert_eq!(lab.origin.count(), 32);
+}
+
+#[test]
 fn a_fill_outlives_the_viewer_who_started_it() {
     for hangs_up_before_the_head in [true, false] {
         let lab = Lab::three_tiers();
