@@ -4,24 +4,43 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use shoal::local::Spec;
 
 use crate::cluster::program::{Said, shoal};
 use crate::cluster::stage::{Stage, cast, name};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_cannot_start_says_why_and_disturbs_nobody() -> Result<()> {
-    let stage = Stage::serving(&cast(&["mid-eu-1", "edge-eu-1"]), 1).await?;
-    let tls = stage.directory().join("tls");
-    let tls_dir = format!("--dir={}", tls.display());
+    let stage = Stage::serving(&two(), 1).await?;
+    let tls_dir = format!("--dir={}", file(&stage, "tls").display());
     let issue = ["ca", "issue", "mid-eu-9", "--region=eu", "--tiers=regional", &tls_dir];
     shoal(&issue).await?.well()?;
-
-    twins(&stage).await.context("twins")?;
     wrong_beginnings(&stage).await.context("wrong beginnings")?;
     ports_in_use(&stage).await.context("ports in use")?;
     wrong_files(&stage).await.context("wrong files")?;
+    undisturbed(stage).await
+}
 
+/// The name is taken by a node that lives, whoever is asked to let the second one in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_node_of_a_name_is_refused_whoever_it_asks() -> Result<()> {
+    let stage = Stage::serving(&two(), 1).await?;
+    for seed in ["mid-eu-1", "edge-eu-1"] {
+        let twin = Newcomer::new(&stage, "edge-eu-1").joining(&stage, seed);
+        let asked = || format!("through {seed}");
+        let said = twin.run().await.with_context(asked)?;
+        said.refuses(&["edge-eu-1", "stop"]).with_context(asked)?;
+    }
+    undisturbed(stage).await
+}
+
+fn two() -> Vec<Spec> {
+    cast(&["mid-eu-1", "edge-eu-1"])
+}
+
+async fn undisturbed(stage: Stage) -> Result<()> {
     stage.settled(1).await?;
+    stage.is_served("/page", 0).await?;
     let status = stage.status(stage.anyone()?).await?;
     ensure!(status.nodes.len() == 2, "{:?}", status.nodes);
     stage.end().await
@@ -71,16 +90,6 @@ impl Newcomer {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         shoal(&arguments).await
     }
-}
-
-/// The name is taken by a node that lives, whoever is asked to let the second one in.
-async fn twins(stage: &Stage) -> Result<()> {
-    for (twin, seed) in [("edge-eu-1", "mid-eu-1"), ("edge-eu-1", "edge-eu-1")] {
-        let said = Newcomer::new(stage, twin).joining(stage, seed).run().await;
-        let said = said.with_context(|| format!("{twin} through {seed}"))?;
-        said.refuses(&[twin, "stop"]).with_context(|| format!("{twin} through {seed}"))?;
-    }
-    Ok(())
 }
 
 async fn wrong_beginnings(stage: &Stage) -> Result<()> {

@@ -12,7 +12,7 @@ use admin::view::Receipt;
 use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(40);
 
 /// How a run of the program ended.
 #[derive(Debug)]

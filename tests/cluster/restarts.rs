@@ -52,8 +52,6 @@ async fn a_node_that_was_away_knows_everything_before_it_is_ready() -> Result<()
     stage.is_served("/page", 0).await?;
     stage.kill(&edge).await?;
 
-    let version = stage.origin.change();
-    stage.purge(stage.anyone()?, "/page", "missed").await?;
     let through = stage.anyone()?.admin;
     let new = (0..40).map(|number| {
         let (name, mut site) = (format!("site-{number}"), origin.clone());
@@ -67,7 +65,8 @@ async fn a_node_that_was_away_knows_everything_before_it_is_ready() -> Result<()
         }
     });
     try_join_all(new).await?;
-    let head = stage.status(stage.anyone()?).await?.log.applied_index;
+    let version = stage.origin.change();
+    let head = stage.purge(stage.anyone()?, "/page", "missed").await?.log_index;
 
     stage.revive(&edge).await?;
     let status = stage.status(stage.mesh.node(&edge)).await?;

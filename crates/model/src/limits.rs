@@ -130,3 +130,8 @@ pub const GOSSIP_QUEUED_MAX: usize = 256;
 /// Compressed blocks in one gossip message, which inflate to 64 KiB each at most. Honest ones hold
 /// 16 KiB, and what 2,000 nodes say of themselves fits in half as many.
 pub const GOSSIP_BLOCKS_MAX: usize = 64;
+
+/// How long a peer may take to take a stream before it counts as silent, on a link without delay.
+pub const ADMISSION_MIN: Duration = Duration::from_millis(700);
+/// The same in round trips, where these are longer: one lost packet is sent again within it.
+pub const ADMISSION_ROUND_TRIPS: u32 = 6;

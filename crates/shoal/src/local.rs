@@ -64,8 +64,8 @@ impl fmt::Display for LocalMesh {
 }
 
 /// How long a node may take to become ready.
-const READY: Duration = Duration::from_secs(20);
-const PROBE: Duration = Duration::from_secs(2);
+const READY: Duration = Duration::from_secs(60);
+const PROBE: Duration = Duration::from_secs(10);
 
 impl LocalMesh {
     /// Makes certificates and starts `specs`, the first of them with `--bootstrap`; returns when

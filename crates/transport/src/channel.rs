@@ -5,10 +5,15 @@
 //! [`LinkError::Broken`], and a [`Sender`] that is dropped without [`Sender::finish`] resets it.
 //! The answering side says in one byte first whether it lets the stream in.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
-use model::limits::{CHUNK_BYTES_MAX, FRAME_BYTES_MAX, REASON_BYTES_MAX};
+use model::limits::{
+    ADMISSION_MIN, ADMISSION_ROUND_TRIPS, CHUNK_BYTES_MAX, FRAME_BYTES_MAX, REASON_BYTES_MAX,
+};
 use quinn::{RecvStream, SendStream};
+use tokio::time::timeout;
 use wire::hello::Kind;
 
 use crate::code;
@@ -28,8 +33,10 @@ pub struct Channel {
 
 impl Channel {
     /// The side that opened the stream: waits for the verdict before the first frame.
-    pub(crate) fn opened(send: SendStream, receive: RecvStream) -> Channel {
-        Channel { sender: Sender::new(send), receiver: Receiver::new(receive, None) }
+    pub(crate) fn opened(send: SendStream, receive: RecvStream, rtt: Duration) -> Channel {
+        let mut receiver = Receiver::new(receive, None);
+        receiver.rtt = rtt;
+        Channel { sender: Sender::new(send), receiver }
     }
 
     /// The side that answers, and owes the verdict.
@@ -145,6 +152,8 @@ impl Drop for Sender {
 pub struct Receiver {
     stream: RecvStream,
     verdict: Option<Verdict>,
+    /// The round trip to the peer when the stream was opened.
+    rtt: Duration,
     /// The length of the frame that is being read.
     length: Option<usize>,
     partial: BytesMut,
@@ -152,16 +161,26 @@ pub struct Receiver {
 }
 
 impl Receiver {
+    /// Waits for the peer to take the stream, which a peer that lives does within a round trip,
+    /// long before it has an answer. One that is dead or stuck is told from a slow one by this.
+    pub async fn admitted(&mut self) -> Result<(), LinkError> {
+        let patience = ADMISSION_MIN.max(self.rtt * ADMISSION_ROUND_TRIPS);
+        let verdict = timeout(patience, self.verdict()).await;
+        verdict.unwrap_or(Err(LinkError::Silent(patience))).map(drop)
+    }
+
+    async fn verdict(&mut self) -> Result<Verdict, LinkError> {
+        if let Some(verdict) = self.verdict {
+            return Ok(verdict);
+        }
+        let byte = self.take(1).await?[0];
+        let verdict = Verdict::from_byte(byte).ok_or_else(|| self.malformed())?;
+        Ok(*self.verdict.insert(verdict))
+    }
+
     /// The next frame; `None` once the peer has said that this was all. Can be cancelled.
     pub async fn next(&mut self) -> Result<Option<Bytes>, LinkError> {
-        let verdict = match self.verdict {
-            Some(verdict) => verdict,
-            None => {
-                let byte = self.take(1).await?[0];
-                let verdict = Verdict::from_byte(byte).ok_or_else(|| self.malformed())?;
-                *self.verdict.insert(verdict)
-            }
-        };
+        let verdict = self.verdict().await?;
         let frame = self.frame().await?;
         match verdict {
             Verdict::Admitted => Ok(frame),
@@ -187,7 +206,8 @@ impl Receiver {
     }
 
     pub(crate) fn new(stream: RecvStream, verdict: Option<Verdict>) -> Receiver {
-        Receiver { stream, verdict, length: None, partial: BytesMut::new(), ended: false }
+        let rtt = Duration::ZERO;
+        Receiver { stream, verdict, rtt, length: None, partial: BytesMut::new(), ended: false }
     }
 
     async fn frame(&mut self) -> Result<Option<Bytes>, LinkError> {
@@ -293,7 +313,7 @@ mod tests {
     /// Two ends of one stream, the first byte already read.
     async fn channels(pair: &Pair) -> (Channel, Channel) {
         let (send, receive) = pair.dialler.open_bi().await.unwrap();
-        let mut near = Channel::opened(send, receive);
+        let mut near = Channel::opened(send, receive, Duration::ZERO);
         near.sender.begin(Kind::Follow).await.unwrap();
         let (send, receive) = pair.acceptor.accept_bi().await.unwrap();
         let mut far = Channel::accepted(send, receive);
@@ -331,6 +351,21 @@ mod tests {
         };
         tokio::join!(sent, received);
         assert!(near.next().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_the_stream_is_slow_and_one_that_does_not_is_silent() {
+        let pair = pair().await;
+        let (mut near, mut far) = channels(&pair).await;
+        far.sender.admit().await.unwrap();
+        near.receiver.admitted().await.unwrap();
+        near.receiver.admitted().await.unwrap();
+        far.sender.send(bytes(3)).await.unwrap();
+        assert_eq!(near.receiver.next().await.unwrap().unwrap(), bytes(3));
+
+        let (mut near, _far) = channels(&pair).await;
+        let silence = near.receiver.admitted().await;
+        assert!(matches!(silence, Err(LinkError::Silent(_))), "{silence:?}");
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use model::{Invalid, NodeName};
 use wire::hello::Reason;
@@ -156,6 +157,9 @@ pub enum LinkError {
     /// The stream ended before its end was said: what came is not complete.
     #[error("the stream broke off")]
     Broken,
+    /// The peer does not even take the stream: it is dead, stuck or cut off.
+    #[error("the peer did not take the stream within {} ms", .0.as_millis())]
+    Silent(Duration),
     /// The peer does not read on.
     #[error("the peer stopped reading")]
     Stopped,

@@ -28,7 +28,7 @@ impl Link {
     /// Opens a stream; waits while the peer has as many as it wants.
     pub(crate) async fn open(&self, kind: Kind) -> Result<Channel, LinkError> {
         let (send, receive) = self.connection.open_bi().await.map_err(LinkError::Lost)?;
-        let mut channel = Channel::opened(send, receive);
+        let mut channel = Channel::opened(send, receive, self.connection.rtt());
         channel.sender.begin(kind).await?;
         Ok(channel)
     }

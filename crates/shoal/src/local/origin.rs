@@ -2,8 +2,9 @@
 //! change or to be slow.
 //!
 //! `/any/path?bytes=N&max-age=S&pause-ms=P` answers N bytes (default: one line), pausing before
-//! each 16 KiB. Every body names its path and version: [`Origin::body`] is what it must be.
-//! A POST gets its own body back.
+//! each 16 KiB; with `held=head` or `held=body` nothing, or the first 16 KiB and no more, comes
+//! until [`Origin::release`]. Every body names its path and version: [`Origin::body`] is what it
+//! must be. A POST gets its own body back.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use futures_util::{FutureExt, StreamExt};
 use gateway::{Limits, Listener, Visit};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serve::{Body, Request, Response};
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 #[derive(Default)]
@@ -24,6 +26,14 @@ struct Scene {
     requests: Mutex<BTreeMap<String, u64>>,
     version: AtomicU64,
     delay_ms: AtomicU64,
+    released: watch::Sender<bool>,
+}
+
+impl Scene {
+    async fn released(&self) {
+        // Fails only if the sender is gone, which is ours.
+        let _ = self.released.subscribe().wait_for(|released| *released).await;
+    }
 }
 
 /// An origin that runs until it is dropped.
@@ -77,6 +87,11 @@ impl Origin {
         self.scene.delay_ms.store(millis, Ordering::SeqCst);
     }
 
+    /// What was asked to be held, now or later, is held no longer.
+    pub fn release(&self) {
+        self.scene.released.send_replace(true);
+    }
+
     /// The first `bytes` bytes of what it answers for `path`, as of `version`.
     pub fn body(path: &str, version: u64, bytes: usize) -> Vec<u8> {
         line(path, version).into_bytes().into_iter().cycle().take(bytes).collect()
@@ -111,12 +126,37 @@ impl Visit for Actor {
             }
             let delay = scene.delay_ms.load(Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(delay)).await;
-            match request.method {
-                Method::POST => echo(request.body),
-                _ => answer(path, query, version),
+            if request.method == Method::POST {
+                return echo(request.body);
             }
+            let wishes = Wishes(query);
+            if wishes.names("held", "head") {
+                scene.released().await;
+            }
+            let Response { status, headers, body } = answer(path, wishes, version);
+            let body = paced(body, wishes, scene.clone());
+            Response { status, headers, body }
         }
         .boxed()
+    }
+}
+
+/// What the query asks for.
+#[derive(Clone, Copy)]
+struct Wishes<'a>(&'a str);
+
+impl Wishes<'_> {
+    fn value(&self, key: &str) -> Option<&str> {
+        let mut pairs = self.0.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find_map(|(name, value)| (name == key).then_some(value))
+    }
+
+    fn number(&self, key: &str) -> Option<u64> {
+        self.value(key)?.parse().ok()
+    }
+
+    fn names(&self, key: &str, value: &str) -> bool {
+        self.value(key) == Some(value)
     }
 }
 
@@ -128,14 +168,11 @@ fn echo(body: Body) -> Response {
     Response { status: StatusCode::OK, headers: HeaderMap::new(), body }
 }
 
-fn answer(path: &str, query: &str, version: u64) -> Response {
-    let asked = |key: &str| {
-        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.filter(|(name, _)| *name == key).find_map(|(_, value)| value.parse::<usize>().ok())
-    };
+fn answer(path: &str, wishes: Wishes<'_>, version: u64) -> Response {
     let line = line(path, version);
-    let bytes = asked("bytes").unwrap_or(line.len()).min(BODY_BYTES_MAX);
-    let max_age = asked("max-age").unwrap_or(3600);
+    let asked = wishes.number("bytes").and_then(|bytes| usize::try_from(bytes).ok());
+    let bytes = asked.unwrap_or(line.len()).min(BODY_BYTES_MAX);
+    let max_age = wishes.number("max-age").unwrap_or(3600);
     let mut headers = HeaderMap::new();
     let cache_control = HeaderValue::try_from(format!("max-age={max_age}"));
     let etag = HeaderValue::try_from(format!("\"{version}-{bytes}\""));
@@ -144,19 +181,26 @@ fn answer(path: &str, query: &str, version: u64) -> Response {
         headers.insert(http::header::ETAG, etag);
     }
     headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    let body = body(&line, bytes);
-    let body = match asked("pause-ms") {
-        Some(pause) => slowed(body, Duration::from_millis(pause as u64)),
-        None => body,
-    };
-    Response { status: StatusCode::OK, headers, body }
+    Response { status: StatusCode::OK, headers, body: body(&line, bytes) }
 }
 
-fn slowed(body: Body, pause: Duration) -> Body {
+/// The same body, as slow as it was wished.
+fn paced(body: Body, wishes: Wishes<'_>, scene: Arc<Scene>) -> Body {
+    let pause = Duration::from_millis(wishes.number("pause-ms").unwrap_or(0));
+    let held = wishes.names("held", "body");
+    if pause.is_zero() && !held {
+        return body;
+    }
     let bytes = body.bytes();
-    let chunks = body.into_stream().then(move |chunk| async move {
-        tokio::time::sleep(pause).await;
-        chunk
+    let chunks = body.into_stream().enumerate().then(move |(at, chunk)| {
+        let scene = scene.clone();
+        async move {
+            tokio::time::sleep(pause).await;
+            if held && at > 0 {
+                scene.released().await;
+            }
+            chunk
+        }
     });
     Body::Stream { stream: chunks.boxed(), bytes }
 }

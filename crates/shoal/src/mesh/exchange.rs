@@ -44,6 +44,7 @@ async fn ask(links: &Links, to: &Target, question: &Question) -> Result<PeerAnsw
         links.open(to, Kind::Exchange).await.map_err(failure)?;
     sender.send(question.encode()).await.map_err(failure)?;
     sender.finish().await.map_err(failure)?;
+    receiver.admitted().await.map_err(failure)?;
     let head = receiver.next().await.map_err(failure)?;
     let head = head.ok_or_else(|| PeerError::Broken("an empty answer".into()))?;
     let answer = Answer::decode(&head).map_err(|error| PeerError::Broken(error.to_string()))?;
@@ -71,6 +72,7 @@ fn failure(error: LinkError) -> PeerError {
         | LinkError::Unreachable(..)
         | LinkError::Unwelcome { .. }
         | LinkError::Elsewhere { .. }
+        | LinkError::Silent(_)
         | LinkError::Lost(_) => PeerError::Unreachable(error.to_string()),
         LinkError::Broken
         | LinkError::Stopped
