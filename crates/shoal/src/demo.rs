@@ -8,12 +8,14 @@ mod load;
 mod stage;
 mod story;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 
 use crate::local::{LocalMesh, Origin, Spec};
 use crate::output::{self, BOLD, DIM, paint};
+use crate::signals;
 use stage::Stage;
 
 /// Show a seven-node mesh at work on this machine: caching, purging, nodes dying.
@@ -41,6 +43,7 @@ fn cast() -> [Spec; 7] {
 
 /// Runs the command.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let mut stop = std::pin::pin!(signals::stop()?);
     let directory = tempfile::Builder::new().prefix("shoal-demo-").tempdir()?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let origin = Origin::start().await?;
@@ -52,19 +55,19 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Some(mut mesh) = forming else { return Ok(ExitCode::FAILURE) };
     let told = tokio::select! {
         told = story::tell(&mut stage, &mut mesh, &origin) => told,
-        _ = tokio::signal::ctrl_c() => return Ok(ExitCode::FAILURE),
+        () = &mut stop => return Ok(ExitCode::FAILURE),
     };
     if told.is_none() {
         return Ok(ExitCode::FAILURE);
     }
     if !arguments.check {
-        invite(&mesh);
-        tokio::signal::ctrl_c().await?;
+        invite(&mesh, &program);
+        stop.await;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn invite(mesh: &LocalMesh) {
+fn invite(mesh: &LocalMesh, program: &Path) {
     output::line(format!("\n{}", paint(BOLD, "The mesh stays up until Ctrl-C.")));
     for node in mesh.edges() {
         output::line(format!("  {:<10} http://{}/", node.spec.name, node.http));
@@ -72,11 +75,12 @@ fn invite(mesh: &LocalMesh) {
     let [Some(edge), Some(any)] = [mesh.edges().first().copied(), mesh.nodes.last()] else {
         return;
     };
+    let program = program.display();
     output::line("Try, in another terminal:");
     for command in [
         format!("curl -i http://{}/hello", edge.http),
-        format!("shoal --help; shoal purge '/*' --distribution demo --admin http://{}", any.admin),
-        format!("shoal status --watch --admin http://{}", any.admin),
+        format!("{program} purge '/*' --distribution demo --admin http://{}", any.admin),
+        format!("{program} status --watch --admin http://{}", any.admin),
     ] {
         output::line(format!("  {}", paint(BOLD, command)));
     }

@@ -19,6 +19,7 @@ mod node;
 mod output;
 mod roster;
 mod shelf;
+mod signals;
 mod telemetry;
 
 pub use cli::main;

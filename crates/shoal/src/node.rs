@@ -12,18 +12,18 @@ pub(crate) mod stories;
 
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::desk::Desk;
+use crate::signals;
 use ground::Ground;
 use stories::Stories;
 
 /// Runs a node until it is told to stop.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
-    let stop = stop_signal()?;
+    let stop = signals::stop()?;
     let listener = gateway::Listener::bind(config.http)?;
     let token = config.token_file.as_deref().map(admin::Token::read).transpose()?;
     let door = admin::Door::bind(config.admin, token).await?;
@@ -76,16 +76,4 @@ async fn first_failure(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Error
             None => std::future::pending().await,
         }
     }
-}
-
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            biased;
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
