@@ -15,8 +15,7 @@ use crate::cluster::stage::{Stage, eventually, get, name};
 const LIMIT: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_is_told_to_stop_finishes_what_is_under_way_and_takes_nothing_new() -> Result<()>
-{
+async fn a_node_told_to_stop_finishes_what_runs_and_takes_nothing_new() -> Result<()> {
     let solo = Spec::new("solo", "eu", "edge,regional,shield");
     let mut stage = Stage::serving(&[solo], 1).await?;
     let door = *stage.doors().first().context("no edge")?;

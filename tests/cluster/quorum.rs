@@ -8,47 +8,56 @@ use model::NodeName;
 use serde_json::json;
 
 use crate::cluster::program::{purge, shoal_at};
-use crate::cluster::stage::{Stage, command, field, five, get};
-
-const KEY: &str = "deploy-42";
+use crate::cluster::stage::{Stage, command, field, five, get, name};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_majority_commands_fail_clearly_and_viewers_are_served() -> Result<()> {
     let mut stage = Stage::serving(&five(), 3).await?;
-    stage.is_served("/warm", 0).await?;
     let leader = stage.leader().await?;
-    let voters = ["mid-eu-1", "mid-eu-2", "mid-us-1"].map(|voter| voter.parse());
-    let voters = voters.into_iter().collect::<Result<Vec<NodeName>, _>>()?;
-    let others: Vec<&NodeName> = voters.iter().filter(|voter| **voter != leader).collect();
+    left_alone(&mut stage, &leader, "leader-left").await.context("the leader is left")?;
+    let leader = stage.leader().await?;
+    let voters = ["mid-eu-1", "mid-eu-2", "mid-us-1"].map(name);
+    let voter = voters.into_iter().find(|voter| *voter != leader).context("one voter only")?;
+    left_alone(&mut stage, &voter, "voter-left").await.context("a voter is left")?;
+    stage.end().await
+}
+
+/// All voters but one are killed, and come back one by one.
+async fn left_alone(stage: &mut Stage, survivor: &NodeName, key: &str) -> Result<()> {
+    let (warm, cold) = (format!("/warm/{key}"), format!("/cold/{key}"));
+    let before = stage.origin.version();
+    stage.is_served(&warm, before).await?;
+    let voters = stage.running().filter(|node| node.spec.tiers.may_vote());
+    let others = voters.map(|node| node.spec.name.clone()).filter(|name| name != survivor);
+    let others: Vec<NodeName> = others.collect();
     for voter in &others {
         stage.kill(voter).await?;
     }
     let version = stage.origin.change();
-    refused(&stage).await?;
-    stage.is_served("/warm", 0).await.context("what is cached, without a majority")?;
-    stage.is_served("/cold", version).await.context("what is not, without a majority")?;
+    refused(stage, &warm, key).await?;
+    stage.is_served(&warm, before).await.context("what is cached")?;
+    stage.is_served(&cold, version).await.context("what is not cached")?;
 
-    stage.revive(others[0]).await?;
+    stage.revive(&others[0]).await?;
     let through = stage.anyone()?.admin;
-    let key = format!("--idempotency-key={KEY}");
-    let first = purge(through, "/warm", &[&key]).await?;
-    stage.is_served("/warm", version).await?;
+    let again = format!("--idempotency-key={key}");
+    let first = purge(through, &warm, &[&again]).await?;
+    stage.is_served(&warm, version).await?;
     stage.origin.change();
-    let second = purge(through, "/warm", &[&key]).await?;
+    let second = purge(through, &warm, &[&again]).await?;
     ensure!(first.log_index == second.log_index, "{first:?}, then {second:?}");
-    stage.is_served("/warm", version).await.context("the repetition purged again")?;
+    stage.is_served(&warm, version).await.context("the repetition purged again")?;
 
-    stage.revive(others[1]).await?;
-    stage.settled(3).await?;
-    stage.end().await
+    stage.revive(&others[1]).await?;
+    stage.settled(3).await
 }
 
 /// Through every node that still runs, by the API and by the program.
-async fn refused(stage: &Stage) -> Result<()> {
+async fn refused(stage: &Stage, path: &str, key: &str) -> Result<()> {
     for node in stage.running() {
         let body = json!({
-            "distribution": "demo", "paths": ["/warm"],
-            "timeout_ms": 2_000, "idempotency_key": KEY,
+            "distribution": "demo", "paths": [path],
+            "timeout_ms": 2_000, "idempotency_key": key,
         });
         let answer = command(node.admin, Method::POST, "/v1/invalidations", &body).await?;
         let problem: Problem = serde_json::from_slice(&answer.body)?;
@@ -58,14 +67,14 @@ async fn refused(stage: &Stage) -> Result<()> {
         ensure!(problem.detail.contains("idempotency key"), "{problem:?}");
         ensure!(problem.idempotency_key.is_some(), "{problem:?}");
 
-        let key = format!("--idempotency-key={KEY}");
-        let purge = ["purge", "/warm", "--distribution=demo", "--timeout=2", &key];
+        let again = format!("--idempotency-key={key}");
+        let purge = ["purge", path, "--distribution=demo", "--timeout=2", &again];
         let said = shoal_at(node.admin, &purge).await?;
         ensure!(said.code == 2, "{said:?}");
         ensure!(said.err.contains("unknown") && said.err.contains("idempotency key"), "{said:?}");
     }
     for door in stage.doors() {
-        let answer = get(door, "/warm").await?;
+        let answer = get(door, path).await?;
         ensure!(field(&answer, "x-cache") == "Hit from shoal", "{}", field(&answer, "x-cache"));
     }
     Ok(())

@@ -3,6 +3,8 @@
 //! Caches live in memory, so a purge that was lost in a restart would hardly show in an answer. It
 //! shows in the log: a purge repeated under its idempotency key must get the very same place.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
 use http::Method;
@@ -79,10 +81,17 @@ async fn a_node_that_was_away_knows_everything_before_it_is_ready() -> Result<()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edge_that_comes_back_alone_serves_from_what_its_disk_knows() -> Result<()> {
     let mut stage = Stage::serving(&five(), 3).await?;
+    let edge = name("edge-eu-1");
+    // Nobody acknowledges what an edge keeps, so it is looked for where it must be in the end.
+    let disk = stage.directory().join(edge.as_str());
+    eventually("the edge's disk has the distribution", async || {
+        ensure!(holds(&disk, b"demo")?, "not in any file in {}", disk.display());
+        Ok(())
+    })
+    .await?;
     for node in names(&stage) {
         stage.kill(&node).await?;
     }
-    let edge = name("edge-eu-1");
     stage.mesh.node_mut(&edge).start()?;
     let node = stage.mesh.node(&edge);
     eventually("the edge serves from the origin", async || {
@@ -93,6 +102,18 @@ async fn an_edge_that_comes_back_alone_serves_from_what_its_disk_knows() -> Resu
     .await?;
     ensure!(!stage.status(node).await?.ready, "nobody confirmed what it knows");
     stage.end().await
+}
+
+/// Whether any file below `place` has these bytes.
+fn holds(place: &Path, bytes: &[u8]) -> Result<bool> {
+    if place.is_dir() {
+        let mut holds_any = false;
+        for entry in std::fs::read_dir(place)? {
+            holds_any |= holds(&entry?.path(), bytes)?;
+        }
+        return Ok(holds_any);
+    }
+    Ok(std::fs::read(place)?.windows(bytes.len()).any(|window| window == bytes))
 }
 
 fn names(stage: &Stage) -> Vec<NodeName> {

@@ -315,8 +315,8 @@ impl Group {
         change: ChangeMembers<u64, EmptyNode>,
         deadline: Duration,
     ) -> Result<(), ChangeError> {
-        // Who loses its vote is not kept as a learner.
-        let changed = timeout(deadline, self.inner.raft.change_membership(change, false)).await;
+        // Who loses its vote is kept as a learner, so that it hears of that.
+        let changed = timeout(deadline, self.inner.raft.change_membership(change, true)).await;
         match changed.map_err(|_| ChangeError::NoQuorum)? {
             Ok(_) => Ok(()),
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => {

@@ -1,39 +1,52 @@
-//! Join: what a node may say of itself through another. A node speaks for its own name only; a name
-//! whose holder is dead passes to the newcomer, since whoever lost its disk is another instance.
+//! Join: what a node may say of itself through another. A node speaks for its own name only, and as
+//! its certificate has it; a name whose holder is dead passes to the newcomer, since whoever lost
+//! its disk is another instance.
 
 use control::{Command, Envelope};
-use model::NodeName;
 use model::limits::COMMAND_BYTES_MAX;
+use model::{Instance, Member, NodeName, Region, Tiers};
 use wire::codec;
 use wire::log::Submission;
 
 use crate::Follow;
 
-/// Checks a submission that `from` hands over, and completes a takeover that only an older node can
-/// vouch for.
-pub fn vet(node: &Follow, from: &NodeName, submission: Submission) -> Result<Submission, String> {
+/// Who hands a submission over, as its certificate has it.
+#[derive(Clone, Debug)]
+pub struct Speaker {
+    /// Its name.
+    pub name: NodeName,
+    /// Where it stands.
+    pub region: Region,
+    /// What it may serve.
+    pub tiers: Tiers,
+}
+
+/// Checks a submission that `speaker` hands over, and completes a takeover that only an older node
+/// can vouch for.
+pub fn vet(node: &Follow, speaker: &Speaker, submission: Submission) -> Result<Submission, String> {
     let entry: Envelope = codec::decode(&submission.command, COMMAND_BYTES_MAX)
         .map_err(|error| format!("a command that does not decode: {error}"))?;
     let Command::Join { member, replaces } = &entry.command else { return Ok(submission) };
-    let own = member.name == *from;
-    match replaces {
-        // Passed on by a node that vetted it.
-        Some(_) if !own => return Ok(submission),
-        None if !own && node.replica.state().member(from).is_none() => {
-            return Err(format!("{from} may not speak for {}", member.name));
-        }
-        Some(_) | None => {}
+    if member.name != speaker.name {
+        // Whoever is listed passes on what it has vetted itself.
+        return match node.replica.state().member(&speaker.name) {
+            Some(_) => Ok(submission),
+            None => Err(format!("{} may not speak for {}", speaker.name, member.name)),
+        };
     }
-    let state = node.replica.state();
-    let holder = state.member(&member.name).filter(|holder| holder.instance != member.instance);
-    let Some(holder) = holder else { return Ok(submission) };
-    let peers = node.members.peers();
-    let alive = peers.iter().any(|peer| peer.instance == holder.instance && peer.alive);
-    if alive || !own {
-        return Ok(submission);
+    if member.region != speaker.region || member.tiers != speaker.tiers || replaces.is_some() {
+        return Err(format!("{} is not what its certificate says", member.name));
     }
-    let replaces = Some(holder.instance);
-    let command = Command::Join { member: member.clone(), replaces };
+    let Some(holder) = dead_holder(node, member) else { return Ok(submission) };
+    let command = Command::Join { member: member.clone(), replaces: Some(holder) };
     let command = codec::encode(&Envelope { id: entry.id, command });
     Ok(Submission { command, ..submission })
+}
+
+/// The instance that holds the member's name, if it is another one and seems dead.
+fn dead_holder(node: &Follow, member: &Member) -> Option<Instance> {
+    let holder = node.replica.state().member(&member.name)?.instance;
+    let peers = node.members.peers();
+    let alive = peers.iter().any(|peer| peer.instance == holder && peer.alive);
+    (holder != member.instance && !alive).then_some(holder)
 }

@@ -28,7 +28,7 @@ use model::{LogPosition, Moment, NodeName};
 pub use apply::{ApplyError, Needs, Replica, read_outcome};
 pub use child::follow as run;
 pub use confirm::Confirm;
-pub use join::vet;
+pub use join::{Speaker, vet};
 pub use ports::{
     Channel, Disconnected, Group, Host, Members, Peer, Peers, ProposeError, Role, Shelf,
 };

@@ -69,8 +69,8 @@ pub fn walk(
 }
 
 impl Walk {
-    /// The highest tier that this node itself is for the key, from the rank at which it was asked on:
-    /// where its requests for the key meet, whoever they come from.
+    /// The highest tier that this node itself is for the key, from the rank at which it was asked
+    /// on: where its requests for the key meet, whoever they come from.
     pub const fn rank(&self) -> Tier {
         self.rank
     }

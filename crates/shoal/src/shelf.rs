@@ -5,6 +5,7 @@
 //! story then sends a snapshot.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use consensus::{ConsensusError, Journal};
@@ -12,8 +13,11 @@ use follow::Replica;
 use model::LogPosition;
 use model::position::Watermark;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_util::task::AbortOnDropHandle;
 
+/// How long an entry may be in memory only.
+const FLUSH: Duration = Duration::from_millis(500);
 /// Batches between the story and the disk.
 const QUEUE: usize = 256;
 
@@ -86,18 +90,36 @@ impl follow::Shelf for Shelf {
     }
 }
 
-/// Losing the tail costs time only, so nothing is synced here: the log's own disk is the voters'.
+/// Losing the tail costs time only, so it is synced now and then: the log's own disk is the voters'.
 async fn write(journal: Journal, mut work: mpsc::Receiver<Work>) {
-    while let Some(work) = work.recv().await {
-        let written = match work {
-            Work::Append(first, commands) => {
-                let entries: Vec<(u64, Bytes)> = (first.index()..).zip(commands).collect();
-                journal.append(&entries)
+    let mut flushes = tokio::time::interval(FLUSH);
+    flushes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut unsynced = false;
+    loop {
+        let written = tokio::select! {
+            biased;
+            _ = flushes.tick(), if unsynced => {
+                unsynced = false;
+                journal.flush().await
             }
-            Work::Replace(position, snapshot) => journal.replace(position.index(), snapshot).await,
+            work = work.recv() => {
+                let Some(work) = work else { return };
+                unsynced = true;
+                keep(&journal, work).await
+            }
         };
         if let Err(error) = written {
             tracing::warn!(%error, "the journal was not written: a restart will catch up instead");
         }
+    }
+}
+
+async fn keep(journal: &Journal, work: Work) -> Result<(), ConsensusError> {
+    match work {
+        Work::Append(first, commands) => {
+            let entries: Vec<(u64, Bytes)> = (first.index()..).zip(commands).collect();
+            journal.append(&entries)
+        }
+        Work::Replace(position, snapshot) => journal.replace(position.index(), snapshot).await,
     }
 }

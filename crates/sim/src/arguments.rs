@@ -163,8 +163,12 @@ mod tests {
             ("--trace 7", Wish::One(7, Keep::Lines), ordinary, None),
             ("7 --profile all", Wish::One(7, Keep::Hash), all.clone(), None),
             ("--seeds 9 --from 4", Wish::Many { from: 4, count: 9 }, all, None),
-            ("1 --mutant deaf --profile calm", Wish::One(1, Keep::Hash), vec![Profile::Calm],
-                Some(Mutant::Deaf)),
+            (
+                "1 --mutant deaf --profile calm",
+                Wish::One(1, Keep::Hash),
+                vec![Profile::Calm],
+                Some(Mutant::Deaf),
+            ),
             ("--mutants", Wish::Mutants, vec![], None),
             ("7 --help", Wish::Help, vec![], None),
         ] {
@@ -174,7 +178,8 @@ mod tests {
 
     #[test]
     fn a_word_that_is_not_ours_is_refused() {
-        for line in ["", "x", "--sead 4", "--seeds", "--seeds x", "7 --profile mild", "7 --seeds 3"] {
+        for line in ["", "x", "--sead 4", "--seeds", "--seeds x", "7 --profile mild", "7 --seeds 3"]
+        {
             assert!(parse(line).is_err(), "{line}");
         }
     }

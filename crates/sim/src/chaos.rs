@@ -14,15 +14,15 @@ use crate::stage::Stage;
 
 /// Breaks things until it is `until`.
 pub(crate) async fn reign(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
-    let pause = match stage.scenario.profile {
+    let pause = match stage.setting.scenario.profile {
         Profile::Calm => return,
         Profile::Ordinary => 800..=3_000,
         Profile::Heavy => 100..=900,
     };
     loop {
         let wait = dice.millis(pause.clone());
-        stage.clock.sleep(wait).await;
-        let left = until.saturating_sub(stage.clock.now());
+        stage.setting.clock.sleep(wait).await;
+        let left = until.saturating_sub(stage.setting.now());
         if left.is_zero() {
             return;
         }
@@ -31,7 +31,7 @@ pub(crate) async fn reign(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
 }
 
 fn strike(stage: &Arc<Stage>, dice: &mut Dice, left: Duration) {
-    let nodes = stage.scenario.members.len();
+    let nodes = stage.setting.scenario.members.len();
     match dice.below(10) {
         0..=3 => kill(stage, dice, dice.clone().below(nodes), left),
         4 | 5 => kill(stage, dice, stage.log.leader(), left),
@@ -52,23 +52,23 @@ fn strike(stage: &Arc<Stage>, dice: &mut Dice, left: Duration) {
 /// Kills a node, unless it is the last one that serves viewers, and starts it again later.
 fn kill(stage: &Arc<Stage>, dice: &mut Dice, node: usize, left: Duration) {
     let down = dice.millis(200..=5_000).min(left);
-    let edges = stage.ready(stage.scenario.edges());
+    let edges = stage.ready(stage.setting.scenario.edges());
     if stage.process(node).is_none() || edges == [node] {
         return;
     }
     stage.kill(node);
     let stage = stage.clone();
-    stage.clone().clock.spawn(Owner::WORLD, async move {
-        stage.clock.sleep(down).await;
+    stage.setting.clone().clock.spawn(Owner::WORLD, async move {
+        stage.setting.clock.sleep(down).await;
         stage.start(node);
     });
 }
 
 fn cut(stage: &Stage, way: Way, time: Duration) {
     if way.from != way.to && !time.is_zero() {
-        let [from, to] = [way.from, way.to].map(|node| &stage.scenario.members[node].name);
-        stage.note(format_args!("nothing passes between {from} and {to} for {time:?}"));
-        stage.history.write().cuts += 1;
+        let [from, to] = [way.from, way.to].map(|node| stage.setting.name(node));
+        stage.setting.note(format_args!("nothing passes between {from} and {to} for {time:?}"));
+        stage.setting.history.write().cuts += 1;
         stage.network.cut(way, time);
     }
 }
@@ -76,11 +76,11 @@ fn cut(stage: &Stage, way: Way, time: Duration) {
 /// Cuts a group of nodes off from all others: a region, or any half.
 fn split(stage: &Stage, dice: &mut Dice, left: Duration) {
     let time = dice.millis(500..=6_000).min(left);
-    let nodes = stage.scenario.members.len();
+    let nodes = stage.setting.scenario.members.len();
     let region = dice.chance(50).then(|| dice.below(REGIONS.len()));
     let lots: Vec<bool> = (0..nodes).map(|_| dice.chance(35)).collect();
     let apart = |node: usize| match region {
-        Some(region) => stage.scenario.region_of(node) == region,
+        Some(region) => stage.setting.scenario.region_of(node) == region,
         None => lots[node],
     };
     for from in (0..nodes).filter(|node| apart(*node)) {

@@ -112,7 +112,10 @@ const PAGES: usize = 14;
 impl Site {
     /// The site that the dice lay out.
     pub(crate) fn draw(dice: &mut Dice) -> Site {
-        Site { pages: (0..PAGES).map(|number| page(number, dice)).collect(), made: Mutex::default() }
+        Site {
+            pages: (0..PAGES).map(|number| page(number, dice)).collect(),
+            made: Mutex::default(),
+        }
     }
 
     /// The body of `edition`.
@@ -163,8 +166,10 @@ fn page(number: usize, dice: &mut Dice) -> Page {
 /// end, noise that all have.
 fn write_body(edition: Edition, page: &Page) -> Bytes {
     let Edition { page: number, version, variant } = edition;
+    if page.bytes == 0 {
+        return Bytes::new();
+    }
     let (shared, bytes) = match page.difference {
-        _ if page.bytes == 0 => (0, 0),
         Difference::AtTheEnd => (page.bytes / 2, page.bytes),
         Difference::Throughout => (0, page.bytes + usize::try_from(version % 5).unwrap_or(0) * 37),
     };

@@ -1,7 +1,7 @@
 //! The executor: every task of the mesh on one thread, in virtual time.
 //!
-//! Tasks run while one is ready; when none is, time jumps to the next timer. Nothing waits for real,
-//! so a minute costs milliseconds, and the same seed takes the same steps. Tasks belong to an
+//! Tasks run while one is ready; when none is, time jumps to the next timer. Nothing waits for
+//! real, so a minute costs milliseconds, and the same seed takes the same steps. Tasks belong to an
 //! [`Owner`], a process of the pretend world: killing it drops all of them at once, wherever they
 //! are. Never uses threads, the machine's clock, or the order of a hash map.
 
@@ -141,14 +141,19 @@ impl Clock {
             ready: self.0.ready.clone(),
         });
         let waker = Waker::from(alarm.clone());
-        state.tasks.insert(id, Task { owner, future: Some(task.boxed()), waker, alarm: alarm.clone() });
+        state
+            .tasks
+            .insert(id, Task { owner, future: Some(task.boxed()), waker, alarm: alarm.clone() });
         drop(state);
         alarm.wake();
     }
 
     /// Ends every task of `owner` where it stands. What they held is dropped.
     pub(crate) fn kill(&self, owner: Owner) {
-        let gone: Vec<Task> = self.lock().tasks.extract_if(.., |_, task| task.owner == owner)
+        let gone: Vec<Task> = self
+            .lock()
+            .tasks
+            .extract_if(.., |_, task| task.owner == owner)
             .map(|(_, task)| task)
             .collect();
         drop(gone);

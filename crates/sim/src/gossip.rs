@@ -17,10 +17,10 @@ use placement::View;
 use serve::Mesh;
 
 use crate::dice::Dice;
-use crate::executor::{Clock, Owner};
+use crate::executor::Owner;
 use crate::log::Log;
 use crate::network::{Network, Way};
-use crate::scenario::Scenario;
+use crate::setting::Setting;
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_millis(250);
@@ -41,10 +41,9 @@ struct Word {
 
 /// The gossip of one run.
 pub(crate) struct Gossip {
-    clock: Clock,
+    setting: Arc<Setting>,
     network: Arc<Network>,
     log: Arc<Log>,
-    scenario: Arc<Scenario>,
     state: Mutex<State>,
 }
 
@@ -60,13 +59,12 @@ struct State {
 impl Gossip {
     /// Gossip among the nodes of `scenario`.
     pub(crate) fn new(
-        clock: Clock,
+        setting: Arc<Setting>,
         network: Arc<Network>,
         log: Arc<Log>,
-        scenario: Arc<Scenario>,
         mut dice: Dice,
     ) -> Arc<Gossip> {
-        let nodes = scenario.members.len();
+        let nodes = setting.scenario.members.len();
         let ways = (0..nodes).flat_map(|from| (0..nodes).map(move |to| Way { from, to }));
         let state = State {
             words: BTreeMap::new(),
@@ -74,9 +72,9 @@ impl Gossip {
             said: vec![(false, None); nodes],
             views: BTreeMap::new(),
         };
-        let gossip = Gossip { clock, network, log, scenario, state: Mutex::new(state) };
+        let gossip = Gossip { setting, network, log, state: Mutex::new(state) };
         let gossip = Arc::new(gossip);
-        gossip.clock.spawn(Owner::WORLD, go_round(gossip.clone()));
+        gossip.setting.clock.spawn(Owner::WORLD, go_round(gossip.clone()));
         gossip
     }
 
@@ -91,7 +89,7 @@ impl Gossip {
 
     /// Nodes that word from a node can reach, as one number per group of connected nodes.
     fn groups(&self) -> Vec<usize> {
-        let nodes = self.scenario.members.len();
+        let nodes = self.setting.scenario.members.len();
         let mut group: Vec<usize> = (0..nodes).collect();
         for from in 0..nodes {
             for to in 0..from {
@@ -105,7 +103,7 @@ impl Gossip {
     }
 
     fn round(&self) {
-        let now = self.clock.now();
+        let now = self.setting.now();
         let group = self.groups();
         let facts: Vec<_> = (0..group.len()).map(|node| self.log.facts(node)).collect();
         let mut state = self.lock();
@@ -139,7 +137,7 @@ impl Gossip {
 async fn go_round(gossip: Arc<Gossip>) {
     loop {
         gossip.round();
-        gossip.clock.sleep(ROUND).await;
+        gossip.setting.clock.sleep(ROUND).await;
     }
 }
 
@@ -155,7 +153,8 @@ pub(crate) struct Acquaintance {
 impl Acquaintance {
     /// What `node` knows of the others; the roster comes from `replica`.
     pub(crate) fn new(gossip: Arc<Gossip>, node: usize, replica: Arc<Replica>) -> Acquaintance {
-        let nobody = Mesh { view: gossip.view(LogPosition::ZERO, [].into_iter()), alive: [].into() };
+        let nobody =
+            Mesh { view: gossip.view(LogPosition::ZERO, [].into_iter()), alive: [].into() };
         let mesh = ArcSwap::from_pointee(nobody);
         Acquaintance { gossip, node, replica, mesh, doubts: Mutex::default() }
     }
@@ -165,7 +164,7 @@ impl Acquaintance {
     }
 
     fn heard(&self, name: &NodeName) -> Word {
-        let members = &self.gossip.scenario.members;
+        let members = &self.gossip.setting.scenario.members;
         let Some(from) = members.iter().position(|member| member.name == *name) else {
             return Word::default();
         };
@@ -177,7 +176,7 @@ impl Acquaintance {
     }
 
     fn serves(&self, name: &NodeName) -> bool {
-        let now = self.gossip.clock.now();
+        let now = self.gossip.setting.now();
         let doubted = self.doubts().get(name).is_some_and(|until| now < *until);
         !doubted && self.heard(name).alive
     }
@@ -200,7 +199,7 @@ impl serve::Members for Acquaintance {
     }
 
     fn doubt(&self, node: &NodeName) {
-        let until = self.gossip.clock.now() + DOUBT;
+        let until = self.gossip.setting.now() + DOUBT;
         self.doubts().insert(node.clone(), until);
     }
 }

@@ -12,6 +12,7 @@ mod executor;
 mod content;
 mod scenario;
 mod history;
+mod setting;
 mod network;
 mod log;
 mod gossip;
@@ -38,8 +39,9 @@ pub use trace::Keep;
 use checker::Case;
 use dice::Dice;
 use executor::{Budget, Clock, Order, Owner};
-use history::{Ending, FetchEnd, Records, Sample};
+use history::{Ending, FetchEnd, History, Records, Sample};
 use scenario::Scenario;
+use setting::Setting;
 use stage::Stage;
 use trace::Trace;
 
@@ -117,18 +119,21 @@ pub fn perform(setup: Setup) -> Report {
     let trace = Arc::new(Trace::new(keep));
     let mut dice = Dice::new(seed ^ (profile as u64) << 60);
     let order = if dice.chance(50) { Order::Fifo } else { Order::Shuffled(dice.fork()) };
-    let scenario = Scenario::draw(profile, &mut dice);
-    let clock = Clock::new(trace.clone());
-    let stage = Stage::set(clock.clone(), trace.clone(), scenario, mutant, &mut dice);
-    let (scenario, history) = (stage.scenario.clone(), stage.history.clone());
-    let stuck = clock.run(play(Arc::new(stage), dice), order, BUDGET).err();
-    let records = history.close();
+    let setting = Arc::new(Setting {
+        clock: Clock::new(trace.clone()),
+        trace: trace.clone(),
+        scenario: Scenario::draw(profile, &mut dice),
+        history: History::default(),
+    });
+    let stage = Stage::set(setting.clone(), mutant, &mut dice);
+    let stuck = setting.clock.run(play(stage, dice), order, BUDGET).err();
+    let records = setting.history.close();
     let violations = match stuck {
         Some(_) => Vec::new(),
-        None => checker::judge(&Case { scenario: &scenario, records: &records }),
+        None => checker::judge(&Case { scenario: &setting.scenario, records: &records }),
     };
     let (hash, lines) = trace.close();
-    let tally = Tally::of(&records, scenario.members.len());
+    let tally = Tally::of(&records, setting.scenario.members.len());
     Report { setup, hash, lines, stuck, violations, tally }
 }
 
@@ -145,25 +150,25 @@ pub fn hunt(mutant: Mutant) -> Option<u64> {
 
 /// The play: form the mesh, let everybody loose, mend what is broken, look at what is left.
 async fn play(stage: Arc<Stage>, mut dice: Dice) {
-    let nodes = stage.scenario.members.len();
-    for page in &stage.scenario.site.pages {
-        stage.note(format_args!("{page:?}"));
+    let nodes = stage.setting.scenario.members.len();
+    for page in &stage.setting.scenario.site.pages {
+        stage.setting.note(format_args!("{page:?}"));
     }
     (0..nodes).for_each(|node| stage.start(node));
     operators::form(&stage).await;
     while stage.ready(0..nodes).len() < nodes {
-        stage.clock.sleep(Duration::from_millis(100)).await;
+        stage.setting.clock.sleep(Duration::from_millis(100)).await;
     }
     // Everybody hears of everybody.
-    stage.clock.sleep(Duration::from_millis(1_500)).await;
-    let until = stage.clock.now() + stage.scenario.open_for;
-    stage.clock.spawn(Owner::WORLD, look_around(stage.clone()));
-    stage.clock.spawn(Owner::WORLD, viewers::come(stage.clone(), dice.fork(), until));
-    stage.clock.spawn(Owner::WORLD, chaos::reign(stage.clone(), dice.fork(), until));
+    stage.setting.clock.sleep(Duration::from_millis(1_500)).await;
+    let until = stage.setting.now() + stage.setting.scenario.open_for;
+    stage.setting.clock.spawn(Owner::WORLD, look_around(stage.clone()));
+    stage.setting.clock.spawn(Owner::WORLD, viewers::come(stage.clone(), dice.fork(), until));
+    stage.setting.clock.spawn(Owner::WORLD, chaos::reign(stage.clone(), dice.fork(), until));
     operators::work(stage.clone(), dice.fork(), until).await;
-    stage.clock.sleep(stage.scenario.rest).await;
+    stage.setting.clock.sleep(stage.setting.scenario.rest).await;
     let last = samples(&stage);
-    let mut records = stage.history.write();
+    let mut records = stage.setting.history.write();
     records.last = last;
     records.log = stage.log.entries();
 }
@@ -171,18 +176,18 @@ async fn play(stage: Arc<Stage>, mut dice: Dice) {
 async fn look_around(stage: Arc<Stage>) {
     loop {
         let samples = samples(&stage);
-        stage.history.write().samples.extend(samples);
-        stage.clock.sleep(Duration::from_millis(500)).await;
+        stage.setting.history.write().samples.extend(samples);
+        stage.setting.clock.sleep(Duration::from_millis(500)).await;
     }
 }
 
 fn samples(stage: &Stage) -> Vec<Sample> {
-    let at = stage.clock.now();
+    let at = stage.setting.now();
     let sample = |node| {
         let state = stage.process(node)?.follow.replica.state().clone();
         Some(Sample { at, node, state })
     };
-    (0..stage.scenario.members.len()).filter_map(sample).collect()
+    (0..stage.setting.scenario.members.len()).filter_map(sample).collect()
 }
 
 impl Tally {
@@ -200,6 +205,69 @@ impl Tally {
             applied: records.purges.iter().filter(applied).count(),
             kills: records.kills,
             cuts: records.cuts,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs the seeds below `seeds` and says which promise was broken, and how to see it again.
+    fn smoke(profile: Profile, seeds: u64) {
+        for seed in 0..seeds {
+            let Report { stuck, violations, tally, .. } = run(seed, profile);
+            let again = format!("cargo run -p sim -- {seed} --profile {profile} --trace");
+            assert_eq!(stuck, None, "{again}");
+            assert_eq!(violations, [], "{again}");
+            assert!(
+                tally.visits > 100 && tally.whole > 10 && tally.purges > 3,
+                "{tally:?}: {again}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_calm_mesh_keeps_every_promise() {
+        smoke(Profile::Calm, 5);
+    }
+
+    #[test]
+    fn an_ordinary_mesh_keeps_every_promise() {
+        smoke(Profile::Ordinary, 12);
+    }
+
+    #[test]
+    fn a_mesh_in_heavy_weather_keeps_every_promise() {
+        smoke(Profile::Heavy, 3);
+    }
+
+    #[test]
+    fn one_seed_is_one_run_and_another_is_another() {
+        let hash = |seed| run(seed, Profile::Heavy).hash;
+        assert_eq!(hash(1), hash(1));
+        assert_ne!(hash(1), hash(2));
+    }
+
+    #[test]
+    fn heavy_weather_is_heavy() {
+        let tally = run(1, Profile::Heavy).tally;
+        assert!(tally.kills > 3 && tally.cuts > 3, "{tally:?}");
+        assert_eq!(run(1, Profile::Calm).tally.kills, 0);
+    }
+
+    #[test]
+    fn every_mutant_is_caught_by_the_checker_of_the_promise_it_breaks() {
+        for mutant in Mutant::ALL {
+            let caught = hunt(mutant);
+            assert!(caught.is_some(), "{} survives {SEEDS_MAX} seeds", mutant.as_str());
+        }
+    }
+
+    #[test]
+    fn every_promise_has_a_mutant() {
+        for promise in Promise::ALL {
+            assert!(Mutant::ALL.iter().any(|mutant| mutant.breaks() == promise), "{promise}");
         }
     }
 }

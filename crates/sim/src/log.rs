@@ -17,10 +17,10 @@ use futures_util::future::{BoxFuture, Either, select};
 use model::LogPosition;
 
 use crate::dice::Dice;
-use crate::executor::{Clock, Owner};
+use crate::executor::Owner;
 use crate::network::{Network, Way};
-use crate::scenario::{Scenario, VOTERS};
-use crate::trace::Trace;
+use crate::scenario::VOTERS;
+use crate::setting::Setting;
 
 /// How often voters look after each other.
 const TICK: Duration = Duration::from_millis(25);
@@ -40,10 +40,8 @@ pub(crate) enum Memory {
 
 /// The log of one run.
 pub(crate) struct Log {
-    clock: Clock,
-    trace: Arc<Trace>,
+    setting: Arc<Setting>,
     network: Arc<Network>,
-    scenario: Arc<Scenario>,
     memory: Memory,
     state: Mutex<State>,
 }
@@ -78,10 +76,8 @@ fn position(count: usize) -> LogPosition {
 impl Log {
     /// An empty log, led by the first node.
     pub(crate) fn new(
-        clock: Clock,
-        trace: Arc<Trace>,
+        setting: Arc<Setting>,
         network: Arc<Network>,
-        scenario: Arc<Scenario>,
         memory: Memory,
         dice: Dice,
     ) -> Arc<Log> {
@@ -96,9 +92,9 @@ impl Log {
             patience: Duration::from_secs(1),
             voters,
         };
-        let log = Log { clock, trace, network, scenario, memory, state: Mutex::new(state) };
+        let log = Log { setting, network, memory, state: Mutex::new(state) };
         let log = Arc::new(log);
-        log.clock.spawn(Owner::WORLD, look_after(log.clone()));
+        log.setting.clock.spawn(Owner::WORLD, look_after(log.clone()));
         log
     }
 
@@ -174,8 +170,8 @@ impl Log {
     fn tell(self: &Arc<Self>, node: usize, count: usize, delay: Duration) {
         let Some((owner, _)) = self.process(node) else { return };
         let log = self.clone();
-        self.clock.spawn(owner, async move {
-            log.clock.sleep(delay).await;
+        self.setting.clock.spawn(owner, async move {
+            log.setting.clock.sleep(delay).await;
             let mut state = log.lock();
             let Some(voter) = state.voters.get_mut(&node) else { return };
             voter.known = voter.known.max(count);
@@ -190,7 +186,7 @@ impl Log {
 
     /// One look around: who has heard what, who leads, who should.
     fn look(self: &Arc<Self>) {
-        let now = self.clock.now();
+        let now = self.setting.now();
         let leader = self.leader();
         let leads = self.facts(leader).1.is_some();
         if leads && self.has_majority(leader) {
@@ -229,7 +225,7 @@ impl Log {
     }
 
     fn elect(&self, candidates: &[usize]) {
-        let now = self.clock.now();
+        let now = self.setting.now();
         let mut state = self.lock();
         let chosen = *state.dice.pick(candidates);
         state.term += 1;
@@ -245,8 +241,8 @@ impl Log {
         if let Some((_, replica)) = voter.process.clone() {
             state.bring(&replica, count);
         }
-        let name = &self.scenario.members[chosen].name;
-        self.trace.note(now, format_args!("{name} leads term {term} from entry {count} on"));
+        let name = self.setting.name(chosen);
+        self.setting.note(format_args!("{name} leads term {term} from entry {count} on"));
     }
 }
 
@@ -264,7 +260,7 @@ impl State {
 async fn look_after(log: Arc<Log>) {
     loop {
         log.look();
-        log.clock.sleep(TICK).await;
+        log.setting.clock.sleep(TICK).await;
     }
 }
 
@@ -280,7 +276,7 @@ impl Group for Place {
     fn role(&self) -> Role {
         let state = self.log.lock();
         let Some(voter) = state.voters.get(&self.node) else { return Role::default() };
-        let instance = |node: usize| self.log.scenario.members[node].instance;
+        let instance = |node: usize| self.log.setting.scenario.members[node].instance;
         Role { votes: true, leads: voter.leads.is_some(), leader: voter.leader.map(instance) }
     }
 
@@ -294,7 +290,7 @@ impl Group for Place {
             if log.facts(node).1.is_none() {
                 return Err(ProposeError::NotLeader);
             }
-            let timeout = log.clock.sleep(patience);
+            let timeout = log.setting.clock.sleep(patience);
             match select(propose(&log, node, command).boxed(), timeout).await {
                 Either::Left((proposed, _)) => proposed,
                 Either::Right(_) => Err(ProposeError::NoQuorum("no majority in time".into())),
@@ -312,7 +308,7 @@ async fn propose(
     let deposed = || ProposeError::NoQuorum("another leader was elected".into());
     loop {
         let half = log.round_trip(node) / 2;
-        log.clock.sleep(half).await;
+        log.setting.clock.sleep(half).await;
         let (_, replica) = log.process(node).ok_or_else(deposed)?;
         if let Some(count) = log.append(node, command.clone()) {
             log.tell(node, count, half);
@@ -322,6 +318,6 @@ async fn propose(
             return Ok((position(count), outcome.concat().into()));
         }
         log.facts(node).1.ok_or_else(deposed)?;
-        log.clock.sleep(RETRY).await;
+        log.setting.clock.sleep(RETRY).await;
     }
 }

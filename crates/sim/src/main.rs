@@ -1,4 +1,5 @@
-//! The simulator's command line: one seed to look at, many to search, mutants to prove the checkers.
+//! The simulator's command line: one seed to look at, many to search, mutants to prove the
+//! checkers.
 //!
 //! A run that fails prints the command that replays it. Nothing is read from the environment, so
 //! that a command line is all there is to a result.
@@ -28,9 +29,7 @@ fn main() -> ExitCode {
             many(&mut out, from, count, &profiles, mutant)
         }
         Ok(Arguments { wish: Wish::Mutants, .. }) => mutants(&mut out),
-        Err(error) => {
-            writeln!(io::stderr(), "{error}\ntry --help").map(|()| ExitCode::from(2))
-        }
+        Err(error) => writeln!(io::stderr(), "{error}\ntry --help").map(|()| ExitCode::from(2)),
     };
     // A reader that went away, as `head` does, is no failure of the simulator.
     done.unwrap_or(ExitCode::SUCCESS)

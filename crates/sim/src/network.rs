@@ -1,9 +1,9 @@
 //! The network: who can reach whom, how long a frame takes, and what is lost when something breaks.
 //!
 //! A link is a directed pair of nodes: FIFO, with a latency by region, a little jitter, and spells
-//! of slowness. A cut link carries nothing; conversations across it survive a short cut and break in
-//! a long one, as QUIC's do. A dead process refuses new conversations at once, and what it had on
-//! the wire is lost. Frames are the real ones, encoded and decoded by `wire`.
+//! of slowness. A cut link carries nothing; conversations across it survive a short cut and break
+//! in a long one, as QUIC's do. A dead process refuses new conversations at once, and what it had
+//! on the wire is lost. Frames are the real ones, encoded and decoded by `wire`.
 
 mod pipe;
 mod answer;
@@ -16,9 +16,8 @@ use std::time::Duration;
 use model::NodeName;
 
 use crate::dice::Dice;
-use crate::executor::{Clock, Owner};
-use crate::scenario::Scenario;
-use crate::trace::Trace;
+use crate::executor::Owner;
+use crate::setting::Setting;
 
 pub(crate) use peers::Caller;
 use pipe::{Pipe, Reader, Writer};
@@ -88,9 +87,7 @@ struct Spell {
 
 /// The network of one run.
 pub(crate) struct Network {
-    clock: Clock,
-    trace: Arc<Trace>,
-    scenario: Arc<Scenario>,
+    setting: Arc<Setting>,
     state: Mutex<State>,
 }
 
@@ -105,12 +102,7 @@ struct State {
 
 impl Network {
     /// A network on which nobody listens yet.
-    pub(crate) fn new(
-        clock: Clock,
-        trace: Arc<Trace>,
-        scenario: Arc<Scenario>,
-        dice: Dice,
-    ) -> Network {
+    pub(crate) fn new(setting: Arc<Setting>, dice: Dice) -> Arc<Network> {
         let state = State {
             dice,
             last: BTreeMap::new(),
@@ -119,7 +111,7 @@ impl Network {
             listeners: BTreeMap::new(),
             pipes: Vec::new(),
         };
-        Network { clock, trace, scenario, state: Mutex::new(state) }
+        Arc::new(Network { setting, state: Mutex::new(state) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -127,7 +119,7 @@ impl Network {
     }
 
     fn place_of(&self, name: &NodeName) -> Option<usize> {
-        self.scenario.members.iter().position(|member| member.name == *name)
+        self.setting.scenario.members.iter().position(|member| member.name == *name)
     }
 
     /// `node` answers from now on.
@@ -137,11 +129,12 @@ impl Network {
 
     /// The process of `node` is gone. Its peers find out one by one.
     pub(crate) fn hang_up(&self, node: usize) {
-        let now = self.clock.now();
+        let now = self.setting.now();
         let mut state = self.lock();
         let gone = state.listeners.remove(&node);
         let broken = state.pipes_where(|way| way.touches(node));
-        let found_out = broken.iter().map(|_| now + state.dice.millis(5..=1_500)).collect::<Vec<_>>();
+        let found_out = |_: &_| now + state.dice.millis(5..=1_500);
+        let found_out: Vec<Duration> = broken.iter().map(found_out).collect();
         drop(state);
         drop(gone);
         for (pipe, at) in broken.iter().zip(found_out) {
@@ -151,7 +144,7 @@ impl Network {
 
     /// Cuts a link in both directions for `time`, unless it is cut already.
     pub(crate) fn cut(self: &Arc<Self>, way: Way, time: Duration) {
-        let since = self.clock.now();
+        let since = self.setting.now();
         let spell = Spell { since, until: since + time };
         let mut state = self.lock();
         if state.cuts.get(&way).is_some_and(|cut| since < cut.until) {
@@ -162,22 +155,22 @@ impl Network {
         drop(state);
         if time > SILENCE {
             let network = self.clone();
-            self.clock.spawn(Owner::WORLD, async move {
-                network.clock.sleep(SILENCE).await;
+            self.setting.clock.spawn(Owner::WORLD, async move {
+                network.setting.clock.sleep(SILENCE).await;
                 network.fall_silent(way);
             });
         }
     }
 
     fn fall_silent(&self, cut: Way) {
-        let now = self.clock.now();
+        let now = self.setting.now();
         let broken = self.lock().pipes_where(|way| way == cut || way == cut.back());
         broken.iter().for_each(|pipe| pipe.break_off(now, now));
     }
 
     /// Makes a link ten times slower in both directions for `time`.
     pub(crate) fn slow_down(&self, way: Way, time: Duration) {
-        let since = self.clock.now();
+        let since = self.setting.now();
         let spell = Spell { since, until: since + time };
         let mut state = self.lock();
         state.slow.insert(way, spell);
@@ -191,7 +184,7 @@ impl Network {
 
     /// Whether both processes run and nothing is cut between them.
     pub(crate) fn reaches(&self, way: Way) -> bool {
-        let now = self.clock.now();
+        let now = self.setting.now();
         let state = self.lock();
         let up = |node| state.listeners.contains_key(&node);
         up(way.from) && up(way.to) && state.cut(way, now).is_none()
@@ -200,19 +193,19 @@ impl Network {
     /// How long the next frame would take.
     pub(crate) fn latency(&self, way: Way) -> Duration {
         let base = self.base_latency(way);
-        let now = self.clock.now();
+        let now = self.setting.now();
         self.lock().latency(way, base, now)
     }
 
     fn base_latency(&self, way: Way) -> Duration {
-        let [from, to] = [way.from, way.to].map(|node| self.scenario.region_of(node));
-        self.scenario.latency[from][to]
+        let [from, to] = [way.from, way.to].map(|node| self.setting.scenario.region_of(node));
+        self.setting.scenario.latency(from, to)
     }
 
     /// When a frame that is sent now arrives; never, if the cut outlasts its connection.
     fn arrival(&self, way: Way) -> Option<Duration> {
         let base = self.base_latency(way);
-        let now = self.clock.now();
+        let now = self.setting.now();
         let mut state = self.lock();
         let leaves = match state.cut(way, now) {
             Some(cut) if cut.until - cut.since > SILENCE => return None,
@@ -228,25 +221,25 @@ impl Network {
     /// Opens a conversation. The handshake costs nothing beyond the first frame: connections are
     /// kept. A process that is gone refuses, a link that is cut stays silent.
     async fn dial(self: &Arc<Self>, way: Way, call: Call) -> Result<Line, Unreached> {
-        let now = self.clock.now();
+        let now = self.setting.now();
         let cut = self.lock().cut(way, now);
         if let Some(cut) = cut {
             let given_up = now + SILENCE;
-            self.clock.sleep_until(cut.until.min(given_up)).await;
+            self.setting.clock.sleep_until(cut.until.min(given_up)).await;
             if cut.until >= given_up {
                 return Err(Unreached::Silent);
             }
         }
         let listener = self.lock().listeners.get(&way.to).cloned();
         let Some(listener) = listener else {
-            self.clock.sleep(self.latency(way) + self.latency(way.back())).await;
+            self.setting.clock.sleep(self.latency(way) + self.latency(way.back())).await;
             return Err(Unreached::Refused);
         };
         let (out, heard) = self.pipe(way);
         let (said, back) = self.pipe(way.back());
         let owner = listener.owner;
         let line = Line { out: said, back: heard };
-        self.clock.spawn(owner, answer::take(listener, call, line));
+        self.setting.clock.spawn(owner, answer::take(listener, call, line));
         Ok(Line { out, back })
     }
 
@@ -275,5 +268,86 @@ impl State {
     fn pipes_where(&self, concerns: impl Fn(Way) -> bool) -> Vec<Arc<Pipe>> {
         let alive = self.pipes.iter().filter_map(Weak::upgrade);
         alive.filter(|pipe| concerns(pipe.way)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::StreamExt;
+
+    use super::pipe::Broken;
+    use super::*;
+    use crate::executor::{Budget, Clock, Order};
+    use crate::history::History;
+    use crate::scenario::{Profile, Scenario};
+    use crate::trace::{Keep, Trace};
+
+    fn setting() -> Arc<Setting> {
+        let trace = Arc::new(Trace::new(Keep::Hash));
+        let scenario = Scenario::draw(Profile::Calm, &mut Dice::new(1));
+        let (clock, history) = (Clock::new(trace.clone()), History::default());
+        Arc::new(Setting { clock, trace, scenario, history })
+    }
+
+    /// What the reader of a pipe gets, and when, while a writer sends three frames half a second
+    /// apart and then ends; `weather` befalls the network meanwhile.
+    fn read(weather: impl FnOnce(&Arc<Network>, Way) + Send + 'static) -> Vec<(u64, String)> {
+        let (setting, way) = (setting(), Way { from: 0, to: 1 });
+        let network = Network::new(setting.clone(), Dice::new(2));
+        let (writer, mut reader) = network.pipe(way);
+        let (clock, sender) = (setting.clock.clone(), setting.clock.clone());
+        setting.clock.spawn(Owner::WORLD, async move {
+            for word in ["one", "two", "three"] {
+                writer.send(Bytes::from_static(word.as_bytes())).await.unwrap_or_default();
+                sender.sleep(Duration::from_millis(500)).await;
+            }
+            writer.finish();
+        });
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let log = heard.clone();
+        let main = async move {
+            weather(&network, way);
+            loop {
+                let word = match reader.next().await {
+                    Some(Ok(frame)) => String::from_utf8(frame.to_vec()).unwrap(),
+                    Some(Err(Broken)) => "broken".to_owned(),
+                    None => "end".to_owned(),
+                };
+                let last = matches!(word.as_str(), "broken" | "end");
+                log.lock().unwrap().push((clock.now().as_millis() as u64 / 500, word));
+                if last {
+                    break;
+                }
+            }
+        };
+        let budget = Budget { steps: 1_000, time: Duration::from_secs(60) };
+        setting.clock.run(main, Order::Fifo, budget).unwrap();
+        Arc::into_inner(heard).unwrap().into_inner().unwrap()
+    }
+
+    fn words(heard: &[(u64, String)]) -> Vec<(u64, &str)> {
+        heard.iter().map(|(at, word)| (*at, word.as_str())).collect()
+    }
+
+    #[test]
+    fn frames_come_in_order_and_the_end_after_them() {
+        let heard = read(|_, _| {});
+        assert_eq!(words(&heard), [(0, "one"), (1, "two"), (2, "three"), (3, "end")]);
+    }
+
+    #[test]
+    fn a_short_cut_delays_and_a_long_one_breaks() {
+        let heard = read(|network, way| network.cut(way, Duration::from_millis(1_100)));
+        assert_eq!(words(&heard), [(0, "one"), (2, "two"), (2, "three"), (3, "end")]);
+        let heard = read(|network, way| network.cut(way.back(), Duration::from_secs(3)));
+        assert_eq!(words(&heard), [(0, "one"), (3, "broken")]);
+    }
+
+    #[test]
+    fn what_a_dead_process_had_on_the_wire_is_lost() {
+        let heard = read(|network, way| network.hang_up(way.from));
+        assert_eq!(heard.last().unwrap().1, "broken");
+        assert!(heard.len() < 4, "{heard:?}");
     }
 }

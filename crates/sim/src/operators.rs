@@ -35,7 +35,7 @@ type Heard = Result<Receipt, SubmitError>;
 
 /// Forms the mesh out of all nodes, and gives it its distribution.
 pub(crate) async fn form(stage: &Arc<Stage>) {
-    let members = &stage.scenario.members;
+    let members = &stage.setting.scenario.members;
     let founder = members[0].clone();
     settle(stage, 0, Command::Form { mesh: "sim".into(), founder }).await;
     let joins = members.iter().enumerate().skip(1).map(|(node, member)| {
@@ -50,7 +50,7 @@ async fn settle(stage: &Arc<Stage>, node: usize, command: Command) {
     let id = stage.new_id();
     let order = Order { id, command, level: Level::Committed };
     while !matches!(send(stage, node, order.clone()).await, Some(Ok(_))) {
-        stage.clock.sleep(Duration::from_millis(100)).await;
+        stage.setting.clock.sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -91,7 +91,7 @@ async fn send(stage: &Arc<Stage>, node: usize, order: Order) -> Option<Heard> {
     let process = stage.process(node)?;
     let answered = Arc::new((Signal::default(), Mutex::new(None)));
     let (answer, follow) = (answered.clone(), process.follow.clone());
-    stage.clock.spawn(process.owner, async move {
+    stage.setting.clock.spawn(process.owner, async move {
         let Order { id, command, level } = order;
         let heard = follow::submit(&follow, id, command, level, PATIENCE).await;
         *answer.1.lock().unwrap_or_else(PoisonError::into_inner) = Some(heard);
@@ -105,7 +105,7 @@ async fn send(stage: &Arc<Stage>, node: usize, order: Order) -> Option<Heard> {
         Either::Right(_) => return None,
     };
     if let Ok(Receipt { id, position, .. }) = heard {
-        stage.history.write().acknowledged.push(Acknowledged { id, position });
+        stage.setting.history.write().acknowledged.push(Acknowledged { id, position });
     }
     Some(heard)
 }
@@ -113,31 +113,31 @@ async fn send(stage: &Arc<Stage>, node: usize, order: Order) -> Option<Heard> {
 /// Waits until that process of `node` is no more: its operator's connection is closed.
 async fn gone(stage: &Stage, node: usize, owner: Owner) {
     while stage.process(node).is_some_and(|process| process.owner == owner) {
-        stage.clock.sleep(LOOK).await;
+        stage.setting.clock.sleep(LOOK).await;
     }
 }
 
 /// Operators change and purge until it is `until`, and see through what they have begun.
 pub(crate) async fn work(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
     let mut purges = Vec::new();
-    while stage.clock.now() < until {
+    while stage.setting.now() < until {
         let page = viewers::favourite(&stage, &mut dice);
-        let scope = scope(&stage.scenario.site.pages[page].attributes, &mut dice);
+        let scope = scope(&stage.setting.scenario.site.pages[page].attributes, &mut dice);
         if dice.chance(50) {
             // Fetches that are under way while the page changes: what this is all about.
             viewers::crowd(&stage, &mut dice, page);
             let head_start = dice.millis(0..=400);
-            stage.clock.sleep(head_start).await;
+            stage.setting.clock.sleep(head_start).await;
         }
         stage.origin.change(page);
-        let others = 0..stage.scenario.site.pages.len();
+        let others = 0..stage.setting.scenario.site.pages.len();
         others.filter(|_| dice.chance(20)).for_each(|page| stage.origin.change(page));
         if dice.chance(90) {
             let level = if dice.chance(80) { Level::Applied } else { Level::Committed };
             purges.push(call(&stage, scope, level, dice.fork()));
         }
         let pause = dice.millis(200..=1_400);
-        stage.clock.sleep(pause).await;
+        stage.setting.clock.sleep(pause).await;
     }
     for purge in purges {
         purge.0.until(|| purge.1.load(Ordering::Acquire).then_some(())).await;
@@ -176,22 +176,22 @@ type Done = Arc<(Signal, AtomicBool)>;
 
 /// Writes a purge down and has it seen through.
 fn call(stage: &Arc<Stage>, scope: Scope, level: Level, dice: Dice) -> Done {
-    let pages = stage.scenario.site.pages.iter().enumerate();
+    let pages = stage.setting.scenario.site.pages.iter().enumerate();
     let pages = pages.filter(|(_, page)| covers(&scope, &page.attributes));
     let covered: BTreeMap<usize, u64> =
         pages.map(|(page, _)| (page, stage.origin.version(page))).collect();
-    let (id, called) = (stage.new_id(), stage.clock.now());
+    let (id, called) = (stage.new_id(), stage.setting.now());
     let command =
         Command::Invalidate(Invalidation { distribution: shop(), scopes: vec![scope.clone()] });
-    stage.note(format_args!("purge of {scope} called, until {level}"));
-    let mut records = stage.history.write();
+    stage.setting.note(format_args!("purge of {scope} called, until {level}"));
+    let mut records = stage.setting.history.write();
     let number = records.purges.len();
     records.purges.push(Purge { id, scope, level, called, covered, heard: Vec::new() });
     drop(records);
     let order = Order { id, command, level };
     let done = Done::default();
     let (told, seen) = (done.clone(), see_through(stage.clone(), number, order, dice));
-    stage.clock.spawn(Owner::WORLD, async move {
+    stage.setting.clock.spawn(Owner::WORLD, async move {
         seen.await;
         told.1.store(true, Ordering::Release);
         told.0.notify();
@@ -201,19 +201,19 @@ fn call(stage: &Arc<Stage>, scope: Scope, level: Level, dice: Dice) -> Done {
 
 async fn see_through(stage: Arc<Stage>, number: usize, order: Order, mut dice: Dice) {
     for _ in 0..TRIES {
-        let nodes = stage.ready(0..stage.scenario.members.len());
+        let nodes = stage.ready(0..stage.setting.scenario.members.len());
         if nodes.is_empty() {
-            stage.clock.sleep(Duration::from_millis(500)).await;
+            stage.setting.clock.sleep(Duration::from_millis(500)).await;
             continue;
         }
         let node = *dice.pick(&nodes);
         let heard = send(&stage, node, order.clone()).await;
-        let scope = &stage.history.write().purges[number].scope.clone();
-        stage.note(format_args!("purge of {scope} through node {node}: {heard:?}"));
+        let scope = &stage.setting.history.write().purges[number].scope.clone();
+        stage.setting.note(format_args!("purge of {scope} through node {node}: {heard:?}"));
         let Some(heard) = heard else { continue };
         let done = !matches!(heard, Err(SubmitError::Unknown { .. }));
-        let at = stage.clock.now();
-        stage.history.write().purges[number].heard.push((at, heard));
+        let at = stage.setting.now();
+        stage.setting.history.write().purges[number].heard.push((at, heard));
         // Now and then he asks again although he knows: it must change nothing.
         if done && !dice.chance(10) {
             return;

@@ -1,5 +1,5 @@
-//! The origin: a scripted server behind the mesh. It knows the present version of every page, answers
-//! late or in pieces, now and then not at all, and notes whoever asked.
+//! The origin: a scripted server behind the mesh. It knows the present version of every page,
+//! answers late or in pieces, now and then not at all, and notes whoever asked.
 //!
 //! The version is read when the request arrives, and the answer may leave seconds later: that is
 //! where purges and fetches race. It never lies about what it has.
@@ -13,15 +13,14 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, ETAG, IF_NONE_MATCH, TRANSFER_ENCODING, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use model::Origin as Address;
+use model::{LogPosition, Origin as Address};
 use serve::{BodyError, BodyStream, Chunk, OriginAnswer, OriginError, OriginRequest};
 
-use crate::content::{Edition, Framing, Keeping, Validator, VARIANTS, Variance};
+use crate::content::{Edition, Framing, Keeping, VARIANTS, Validator, Variance};
 use crate::dice::Dice;
-use crate::executor::Clock;
-use crate::history::{Fetch, FetchEnd, History};
+use crate::history::{Fetch, FetchEnd};
 use crate::scenario::Scenario;
-use crate::trace::Trace;
+use crate::setting::Setting;
 
 /// Names the version that an answer is made of.
 pub(crate) const X_VERSION: HeaderName = HeaderName::from_static("x-version");
@@ -30,10 +29,7 @@ pub(crate) const X_VARIANT: HeaderName = HeaderName::from_static("x-variant");
 
 /// The origin of one run.
 pub(crate) struct Origin {
-    clock: Clock,
-    trace: Arc<Trace>,
-    scenario: Arc<Scenario>,
-    history: Arc<History>,
+    setting: Arc<Setting>,
     state: Mutex<State>,
 }
 
@@ -44,15 +40,9 @@ struct State {
 
 impl Origin {
     /// An origin where every page is at its first version.
-    pub(crate) fn new(
-        clock: Clock,
-        trace: Arc<Trace>,
-        scenario: Arc<Scenario>,
-        history: Arc<History>,
-        dice: Dice,
-    ) -> Origin {
-        let state = State { dice, versions: vec![1; scenario.site.pages.len()] };
-        Origin { clock, trace, scenario, history, state: Mutex::new(state) }
+    pub(crate) fn new(setting: Arc<Setting>, dice: Dice) -> Arc<Origin> {
+        let state = State { dice, versions: vec![1; setting.scenario.site.pages.len()] };
+        Arc::new(Origin { setting, state: Mutex::new(state) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -70,22 +60,35 @@ impl Origin {
     }
 
     fn page_of(&self, request: &OriginRequest) -> Option<usize> {
-        self.scenario.site.pages.iter().position(|page| {
+        self.setting.scenario.site.pages.iter().position(|page| {
             let attributes = &page.attributes;
             attributes.host == request.host && attributes.path.as_str() == request.target
         })
     }
 
     fn distance(&self, node: usize) -> Duration {
-        self.scenario.latency[self.scenario.region_of(node)][0] + Duration::from_millis(4)
+        let Setting { scenario, .. } = &*self.setting;
+        scenario.latency(scenario.region_of(node), 0) + Duration::from_millis(4)
     }
 
     fn end(&self, fetch: usize, end: FetchEnd) {
-        let mut records = self.history.write();
+        let mut records = self.setting.history.write();
         let Some(fetch) = records.fetches.get_mut(fetch) else { return };
         fetch.end = end;
-        let (page, node) = (fetch.page, &self.scenario.members[fetch.node].name);
-        self.trace.note(self.clock.now(), format_args!("origin: page {page} for {node}: {end:?}"));
+        let Fetch { page, variant, node, .. } = *fetch;
+        let name = self.setting.name(node);
+        self.setting.note(format_args!("origin: {name} has page {page}.{variant}: {end:?}"));
+    }
+
+    fn begin(&self, fetch: Fetch, applied: LogPosition) -> usize {
+        let Fetch { page, variant, node, epoch, .. } = fetch;
+        let name = self.setting.name(node);
+        self.setting.note(format_args!(
+            "origin: {name} wants page {page}.{variant}, at {applied}, purged at {epoch}"
+        ));
+        let mut records = self.setting.history.write();
+        records.fetches.push(fetch);
+        records.fetches.len() - 1
     }
 }
 
@@ -121,20 +124,15 @@ impl serve::Origins for Road {
         let Some(page) = origin.page_of(&request) else {
             return async { Ok(not_found()) }.boxed();
         };
-        let attributes = &origin.scenario.site.pages[page].attributes;
+        let site = &origin.setting.scenario.site;
+        let attributes = &site.pages[page].attributes;
+        let variant = site.variant_served(page, variant_of(&request.headers));
         let state = self.replica.state();
         let epochs = state.epochs(&attributes.distribution);
         let epoch = epochs.map(|epochs| epochs.last_purge_of(attributes)).unwrap_or_default();
-        let variant = origin.scenario.site.variant_served(page, variant_of(&request.headers));
-        let at = origin.clock.now();
-        let (name, purged) = (&origin.scenario.members[node].name, epoch);
-        let applied = state.applied();
-        origin.trace.note(at, format_args!("origin: page {page}, variant {variant} asked for by {name} at {applied}, purged at {purged}"));
+        let at = origin.setting.now();
         let fetch = Fetch { at, node, page, variant, epoch, end: FetchEnd::Open };
-        let mut records = origin.history.write();
-        records.fetches.push(fetch);
-        let fetch = records.fetches.len() - 1;
-        drop(records);
+        let fetch = origin.begin(fetch, state.applied());
         answer(origin, fetch, (page, variant, node), request.headers).boxed()
     }
 }
@@ -146,19 +144,19 @@ async fn answer(
     headers: HeaderMap,
 ) -> Result<OriginAnswer, OriginError> {
     let way = origin.distance(node);
-    origin.clock.sleep(way).await;
-    let (refused, cut) = origin.lock().stumbles(&origin.scenario);
+    origin.setting.clock.sleep(way).await;
+    let (refused, cut) = origin.lock().stumbles(&origin.setting.scenario);
     if refused {
-        origin.clock.sleep(way).await;
-        origin.end(fetch, FetchEnd::Stumbled(origin.clock.now()));
+        origin.setting.clock.sleep(way).await;
+        origin.end(fetch, FetchEnd::Stumbled(origin.setting.now()));
         return Err(OriginError::Unreachable("connection reset".into()));
     }
     let edition = Edition { page, version: origin.version(page), variant };
     let tag = tag(edition);
     let asked = headers.get(IF_NONE_MATCH).map(HeaderValue::as_bytes);
     let unchanged = asked == Some(tag.as_bytes());
-    let mut head = head(&origin.scenario, edition, &tag);
-    origin.clock.sleep(origin.scenario.site.pages[page].thinking + way).await;
+    let mut head = head(&origin.setting.scenario, edition, &tag);
+    origin.setting.clock.sleep(origin.setting.scenario.site.pages[page].thinking + way).await;
     if unchanged {
         head.remove(CONTENT_LENGTH);
         head.remove(TRANSFER_ENCODING);
@@ -167,7 +165,7 @@ async fn answer(
         let status = StatusCode::NOT_MODIFIED;
         return Ok(OriginAnswer { status, headers: head, body_bytes: Some(0), body });
     }
-    let bytes = origin.scenario.site.body(edition);
+    let bytes = origin.setting.scenario.site.body(edition);
     let body_bytes = head.contains_key(CONTENT_LENGTH).then_some(bytes.len() as u64);
     let sending = Sending { origin, fetch, edition, bytes, sent: 0, cut };
     Ok(OriginAnswer { status: StatusCode::OK, headers: head, body_bytes, body: sending.stream() })
@@ -233,11 +231,11 @@ impl Sending {
 
     /// The next piece, and who sends the one after it.
     async fn next(mut self) -> Option<(Result<Chunk, BodyError>, Option<Sending>)> {
-        let piece_bytes = self.origin.scenario.site.pages[self.edition.page].piece_bytes;
+        let piece_bytes = self.origin.setting.scenario.site.pages[self.edition.page].piece_bytes;
         let pause = self.origin.lock().dice.millis(0..=6);
-        self.origin.clock.sleep(pause).await;
+        self.origin.setting.clock.sleep(pause).await;
         if self.cut && self.sent >= self.bytes.len() / 2 {
-            self.origin.end(self.fetch, FetchEnd::Stumbled(self.origin.clock.now()));
+            self.origin.end(self.fetch, FetchEnd::Stumbled(self.origin.setting.now()));
             return Some((Err(BodyError("the origin closed the connection".into())), None));
         }
         if self.sent == self.bytes.len() {

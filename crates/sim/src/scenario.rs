@@ -54,8 +54,10 @@ pub(crate) struct Scenario {
     pub(crate) profile: Profile,
     /// The nodes; those that vote come first.
     pub(crate) members: Vec<Member>,
-    /// One-way latency between regions and within one, by index into [`REGIONS`].
-    pub(crate) latency: [[Duration; REGIONS.len()]; REGIONS.len()],
+    /// One-way latency within each region.
+    near: [Duration; REGIONS.len()],
+    /// One-way latency between each two regions: as many pairs as regions.
+    far: [Duration; REGIONS.len()],
     /// The site behind the mesh.
     pub(crate) site: Site,
     /// How long viewers come.
@@ -86,7 +88,8 @@ impl Scenario {
         Scenario {
             profile,
             members: members(regions, dice),
-            latency: latencies(dice),
+            near: std::array::from_fn(|_| dice.millis(1..=5)),
+            far: std::array::from_fn(|_| dice.millis(20..=120)),
             site: Site::draw(dice),
             open_for: Duration::from_secs(12),
             rest: Duration::from_secs(14),
@@ -95,7 +98,12 @@ impl Scenario {
         }
     }
 
-    /// The index of the region in which `node` stands.
+    /// One-way latency between two regions, or within one.
+    pub(crate) fn latency(&self, one: usize, other: usize) -> Duration {
+        if one == other { self.near[one] } else { self.far[one + other - 1] }
+    }
+
+    /// The index in [`REGIONS`] of the region in which `node` stands.
     pub(crate) fn region_of(&self, node: usize) -> usize {
         let region = self.members[node].region.as_str();
         REGIONS.iter().position(|name| *name == region).unwrap_or(0)
@@ -106,18 +114,6 @@ impl Scenario {
         let serves = |node: &usize| self.members[*node].tiers.contains(Tier::Edge);
         (0..self.members.len()).filter(serves)
     }
-}
-
-fn latencies(dice: &mut Dice) -> [[Duration; REGIONS.len()]; REGIONS.len()] {
-    let mut latency = [[Duration::ZERO; REGIONS.len()]; REGIONS.len()];
-    for one in 0..REGIONS.len() {
-        latency[one][one] = dice.millis(1..=5);
-        for other in 0..one {
-            latency[one][other] = dice.millis(20..=120);
-            latency[other][one] = latency[one][other];
-        }
-    }
-    latency
 }
 
 /// Half of all meshes are of equal nodes with every tier, the others have nodes for each tier.

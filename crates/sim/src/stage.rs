@@ -8,22 +8,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use control::CommandId;
 use follow::{Follow, Ports, Replica};
+use model::Member;
 use model::limits::OBJECT_BYTES_MAX;
 use serve::{Fills, World};
 
 use crate::dice::Dice;
 use crate::disk::Disk;
-use crate::executor::{Clock, Owner};
+use crate::executor::Owner;
 use crate::gossip::{Acquaintance, Gossip};
-use crate::history::History;
 use crate::host::{self, Host, Journal, Ledger};
-use crate::log::{Log, Memory, Place};
+use crate::log::{Log, Place};
 use crate::mutants::{Dress, Mutant};
 use crate::network::{Caller, Listener, Network};
 use crate::origin::{Origin, Road};
-use crate::scenario::Scenario;
+use crate::setting::Setting;
 use crate::store;
-use crate::trace::Trace;
 
 /// A running process of a node.
 #[derive(Clone)]
@@ -45,14 +44,8 @@ impl Process {
 
 /// The pretend world of one run.
 pub(crate) struct Stage {
-    /// Time and tasks.
-    pub(crate) clock: Clock,
-    /// What happens, hashed.
-    pub(crate) trace: Arc<Trace>,
-    /// What the seed decided.
-    pub(crate) scenario: Arc<Scenario>,
-    /// What the checkers read.
-    pub(crate) history: Arc<History>,
+    /// Time, the seed's decisions, and the records.
+    pub(crate) setting: Arc<Setting>,
     /// Links.
     pub(crate) network: Arc<Network>,
     /// The group of voters.
@@ -70,58 +63,28 @@ pub(crate) struct Stage {
 impl Stage {
     /// A stage on which nobody runs yet.
     pub(crate) fn set(
-        clock: Clock,
-        trace: Arc<Trace>,
-        scenario: Scenario,
+        setting: Arc<Setting>,
         mutant: Option<Mutant>,
         dice: &mut Dice,
-    ) -> Stage {
-        let scenario = Arc::new(scenario);
-        let history = Arc::<History>::default();
-        let network = Network::new(clock.clone(), trace.clone(), scenario.clone(), dice.fork());
-        let network = Arc::new(network);
-        let memory = match mutant {
-            Some(Mutant::Amnesia) => Memory::Amnesia,
-            _ => Memory::Sound,
-        };
-        let log = Log::new(
-            clock.clone(),
-            trace.clone(),
-            network.clone(),
-            scenario.clone(),
-            memory,
-            dice.fork(),
-        );
-        let gossip = Gossip::new(
-            clock.clone(),
-            network.clone(),
-            log.clone(),
-            scenario.clone(),
-            dice.fork(),
-        );
-        let origin = Origin::new(
-            clock.clone(),
-            trace.clone(),
-            scenario.clone(),
-            history.clone(),
-            dice.fork(),
-        );
-        let nodes = scenario.members.len();
-        Stage {
-            clock,
-            trace,
-            history,
+    ) -> Arc<Stage> {
+        let nodes = setting.scenario.members.len();
+        let network = Network::new(setting.clone(), dice.fork());
+        let memory = Mutant::memory(mutant);
+        let log = Log::new(setting.clone(), network.clone(), memory, dice.fork());
+        let gossip = Gossip::new(setting.clone(), network.clone(), log.clone(), dice.fork());
+        let origin = Origin::new(setting.clone(), dice.fork());
+        Arc::new(Stage {
+            setting,
             network,
             log,
-            origin: Arc::new(origin),
+            origin,
             gossip,
             mutant,
             disks: (0..nodes).map(|_| Arc::default()).collect(),
             processes: Mutex::new(vec![None; nodes]),
             owners: AtomicU32::new(1),
             dice: Arc::new(Mutex::new(dice.fork())),
-            scenario,
-        }
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Option<Process>>> {
@@ -142,45 +105,52 @@ impl Stage {
     /// Starts a process of `node` on what its disk holds.
     pub(crate) fn start(&self, node: usize) {
         let owner = Owner(self.owners.fetch_add(1, Ordering::Relaxed));
-        let member = &self.scenario.members[node];
         let replica = Arc::<Replica>::default();
         let recovered = self.disks[node].recover(&replica);
         debug_assert!(recovered.is_ok(), "a disk holds what this build wrote: {recovered:?}");
         self.log.attach(node, owner, &replica);
         self.gossip.forget(node);
-        let host = Arc::new(Host::boot(self.clock.clone(), owner, self.dice.clone()));
-        let caller = Caller { network: self.network.clone(), node };
-        let acquaintance = Acquaintance::new(self.gossip.clone(), node, replica.clone());
-        let acquaintance = Arc::new(acquaintance);
-        let dress = Dress { mutant: self.mutant, node, replica: replica.clone() };
-        let ports = Ports {
-            host: host.clone(),
-            group: Arc::new(Place { log: self.log.clone(), node }),
-            peers: dress.follow_peers(Arc::new(caller.clone())),
-            members: acquaintance.clone(),
-            shelf: dress.shelf(self.disks[node].clone()),
-        };
-        let follow = Arc::new(Follow::new(member.name.clone(), ports, replica.clone()));
-        follow.add_seed(self.scenario.members[0].name.clone());
-        let world = Arc::new(World {
-            name: member.name.clone(),
-            region: member.region.clone(),
-            tiers: member.tiers,
-            host: host.clone(),
-            store: dress.store(Arc::new(store::Memory::new(self.scenario.store_entries_max))),
-            peers: dress.serve_peers(Arc::new(caller)),
-            origins: Arc::new(Road { origin: self.origin.clone(), node, replica: replica.clone() }),
-            members: dress.members(acquaintance),
-            ledger: Arc::new(Ledger::of(self.clock.clone(), replica)),
-            journal: Arc::new(Journal),
-            fills: Fills::new(4 * OBJECT_BYTES_MAX),
-        });
+        let Process { owner, world, follow } = self.process_of(node, owner, replica);
         let listener = Listener { owner, world: world.clone(), follow: follow.clone() };
         self.network.listen(node, listener);
         let running = follow.clone();
-        self.clock.spawn(owner, async move { follow::run(&running).await });
+        self.setting.clock.spawn(owner, async move { follow::run(&running).await });
         self.lock()[node] = Some(Process { owner, world, follow });
-        self.note(format_args!("{} starts", member.name));
+        self.setting.note(format_args!("{} starts", self.setting.name(node)));
+    }
+
+    /// The real node on pretend ports.
+    fn process_of(&self, node: usize, owner: Owner, replica: Arc<Replica>) -> Process {
+        let Setting { clock, scenario, .. } = &*self.setting;
+        let Member { name, region, tiers, .. } = scenario.members[node].clone();
+        let dress = Dress { mutant: self.mutant, node, replica: replica.clone() };
+        let host = Arc::new(Host::boot(clock.clone(), owner, self.dice.clone()));
+        let caller = Arc::new(Caller { network: self.network.clone(), node });
+        let members = Acquaintance::new(self.gossip.clone(), node, replica.clone());
+        let members = Arc::new(members);
+        let ports = Ports {
+            host: host.clone(),
+            group: Arc::new(Place { log: self.log.clone(), node }),
+            peers: dress.follow_peers(caller.clone()),
+            members: members.clone(),
+            shelf: dress.shelf(self.disks[node].clone()),
+        };
+        let follow = Follow::new(name.clone(), ports, replica.clone());
+        follow.add_seed(self.setting.name(0).clone());
+        let world = World {
+            name,
+            region,
+            tiers,
+            host,
+            store: dress.store(Arc::new(store::Memory::new(scenario.store_entries_max))),
+            peers: dress.serve_peers(caller),
+            origins: Arc::new(Road { origin: self.origin.clone(), node, replica: replica.clone() }),
+            members: dress.members(members),
+            ledger: Arc::new(Ledger::of(clock.clone(), replica)),
+            journal: Arc::new(Journal),
+            fills: Fills::new(4 * OBJECT_BYTES_MAX),
+        };
+        Process { owner, world: Arc::new(world), follow: Arc::new(follow) }
     }
 
     /// Kills the process of `node`.
@@ -188,18 +158,13 @@ impl Stage {
         let Some(process) = self.lock()[node].take() else { return };
         self.network.hang_up(node);
         self.log.detach(node);
-        self.clock.kill(process.owner);
-        self.note(format_args!("{} is killed", self.scenario.members[node].name));
-        let mut records = self.history.write();
+        self.setting.clock.kill(process.owner);
+        self.setting.note(format_args!("{} is killed", self.setting.name(node)));
+        let mut records = self.setting.history.write();
         records.kills += 1;
         for visit in records.visits.iter_mut().filter(|visit| visit.node == node) {
             visit.bereft |= !visit.is_over();
         }
-    }
-
-    /// Notes an event.
-    pub(crate) fn note(&self, event: std::fmt::Arguments<'_>) {
-        self.trace.note(self.clock.now(), event);
     }
 
     /// An id for a command.

@@ -1,4 +1,5 @@
-//! The store of a node: a map with a limit, oldest out first. A new process starts with an empty one.
+//! The store of a node: a map with a limit, oldest out first. A new process starts with an empty
+//! one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -13,7 +13,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_NONE_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 use serve::{Body, Chunk, Request, Response};
 
-use crate::content::{Edition, Validator, VARIANTS};
+use crate::content::{Edition, VARIANTS, Validator};
 use crate::dice::Dice;
 use crate::history::{Answer, Ending, Visit};
 use crate::origin::{X_VARIANT, X_VERSION, tag};
@@ -41,9 +41,9 @@ enum Manner {
 
 /// Viewers come until it is `until`.
 pub(crate) async fn come(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
-    while stage.clock.now() < until {
+    while stage.setting.now() < until {
         let page = favourite(&stage, &mut dice);
-        let edges = stage.ready(stage.scenario.edges());
+        let edges = stage.ready(stage.setting.scenario.edges());
         match dice.below(8) {
             _ if edges.is_empty() => {}
             0 => crowd(&stage, &mut dice, page),
@@ -53,19 +53,19 @@ pub(crate) async fn come(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
             }
         }
         let pause = dice.millis(10..=90);
-        stage.clock.sleep(pause).await;
+        stage.setting.clock.sleep(pause).await;
     }
 }
 
 /// A page: the first ones more often than the last.
 pub(crate) fn favourite(stage: &Stage, dice: &mut Dice) -> usize {
-    let pages = stage.scenario.site.pages.len();
+    let pages = stage.setting.scenario.site.pages.len();
     dice.below(pages).min(dice.below(pages)).min(dice.below(pages))
 }
 
 /// Everybody wants `page` at every edge, now.
 pub(crate) fn crowd(stage: &Arc<Stage>, dice: &mut Dice, page: usize) {
-    for node in stage.ready(stage.scenario.edges()) {
+    for node in stage.ready(stage.setting.scenario.edges()) {
         for _ in 0..dice.within(1..=3) {
             send(stage, dice, node, page);
         }
@@ -75,7 +75,7 @@ pub(crate) fn crowd(stage: &Arc<Stage>, dice: &mut Dice, page: usize) {
 /// One viewer asks `node` for `page`.
 fn send(stage: &Arc<Stage>, dice: &mut Dice, node: usize, page: usize) {
     let Some(process) = stage.process(node) else { return };
-    let about = &stage.scenario.site.pages[page];
+    let about = &stage.setting.scenario.site.pages[page];
     let manner = match dice.below(12) {
         0 if about.bytes > 0 => {
             let first = dice.below(about.bytes);
@@ -88,26 +88,28 @@ fn send(stage: &Arc<Stage>, dice: &mut Dice, node: usize, page: usize) {
     };
     let pace = if dice.chance(20) { dice.millis(0..=40) } else { Duration::ZERO };
     let wish = Wish { page, variant: dice.below(VARIANTS.len()), manner, pace };
-    let at = stage.clock.now();
+    let at = stage.setting.now();
     let applied = process.follow.replica.applied();
-    let mut records = stage.history.write();
+    let mut records = stage.setting.history.write();
     let number = records.visits.len();
     records.visits.push(Visit { node, at, applied, page, answer: None, bereft: false });
     drop(records);
     let (stage, owner) = (stage.clone(), process.owner);
-    stage.clone().clock.spawn(owner, visit(stage, process, number, wish));
+    stage.setting.clone().clock.spawn(owner, visit(stage, process, number, wish));
 }
 
 async fn visit(stage: Arc<Stage>, process: Process, number: usize, wish: Wish) {
     let response = serve::visit(&process.world, request(&stage, wish)).await;
     let version = version_of(&response.headers);
     let status = response.status.as_u16();
-    let (at, ending) = (stage.clock.now(), Ending::Coming);
+    let (at, ending) = (stage.setting.now(), Ending::Coming);
     let name = &process.world.name;
-    stage.note(format_args!("visit {number}: {name} says {status}, {version:?} of {wish:?}"));
+    stage
+        .setting
+        .note(format_args!("visit {number}: {name} says {status}, {version:?} of {wish:?}"));
     write(&stage, number, |visit| visit.answer = Some(Answer { at, status, version, ending }));
     let ending = read(&stage, wish, version, response).await;
-    stage.note(format_args!("visit {number}: {ending:?}"));
+    stage.setting.note(format_args!("visit {number}: {ending:?}"));
     write(&stage, number, |visit| {
         if let Some(answer) = &mut visit.answer {
             answer.ending = ending;
@@ -116,13 +118,13 @@ async fn visit(stage: Arc<Stage>, process: Process, number: usize, wish: Wish) {
 }
 
 fn write(stage: &Stage, number: usize, change: impl FnOnce(&mut Visit)) {
-    let mut records = stage.history.write();
+    let mut records = stage.setting.history.write();
     records.visits.get_mut(number).map(change).unwrap_or_default();
 }
 
 fn request(stage: &Stage, wish: Wish) -> Request {
     let Wish { page, variant, manner, .. } = wish;
-    let attributes = &stage.scenario.site.pages[page].attributes;
+    let attributes = &stage.setting.scenario.site.pages[page].attributes;
     let text = |text: String| HeaderValue::try_from(text).expect("printable ASCII");
     let mut headers = HeaderMap::new();
     headers.insert(X_VARIANT, HeaderValue::from_static(VARIANTS[variant]));
@@ -132,7 +134,7 @@ fn request(stage: &Stage, wish: Wish) -> Request {
             headers.insert(RANGE, text(format!("bytes={first}-{last}")));
         }
         Manner::Unless(version) => {
-            let variant = stage.scenario.site.variant_served(page, variant);
+            let variant = stage.setting.scenario.site.variant_served(page, variant);
             headers.insert(IF_NONE_MATCH, text(tag(Edition { page, version, variant })));
         }
     }
@@ -174,7 +176,7 @@ async fn read(stage: &Stage, wish: Wish, version: Option<u64>, response: Respons
             return Ending::Wrong(format!("from byte {at} on it is not version {version}"));
         }
         left = left.slice(piece.len()..);
-        stage.clock.sleep(wish.pace).await;
+        stage.setting.clock.sleep(wish.pace).await;
     }
     match left.len() {
         0 => Ending::Whole,
@@ -184,7 +186,7 @@ async fn read(stage: &Stage, wish: Wish, version: Option<u64>, response: Respons
 
 /// What the body has to be.
 fn expected(stage: &Stage, wish: Wish, version: u64, response: &Response) -> Option<Bytes> {
-    let site = &stage.scenario.site;
+    let site = &stage.setting.scenario.site;
     let variant = site.variant_served(wish.page, wish.variant);
     let body = site.body(Edition { page: wish.page, version, variant });
     match response.status.as_u16() {

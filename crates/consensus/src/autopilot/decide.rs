@@ -17,8 +17,9 @@ pub fn next_step(now: Moment, view: &Seats) -> Option<Step> {
     if alive < quorum(view.voters.len()) {
         return None;
     }
-    if let Some(junk) = view.learners.iter().find(|learner| !view.is_fit(now, learner.instance)) {
-        return Some(Step::Remove(junk.instance));
+    if let Some(stranger) = view.learners.iter().find(|one| view.candidate(one.instance).is_none())
+    {
+        return Some(Step::Remove(stranger.instance));
     }
     let fit = view.fit_voters(now);
     let wanted = view.wanted(now);
@@ -26,8 +27,7 @@ pub fn next_step(now: Moment, view: &Seats) -> Option<Step> {
         let leaver = || view.out_of_even(now, &fit).map(Step::Remove);
         return view.newcomer(&fit, wanted).or_else(leaver);
     }
-    let idle = || view.learners.iter().map(|learner| learner.instance).max();
-    view.leaver(now, &fit, wanted).or_else(idle).map(Step::Remove)
+    view.leaver(now, &fit, wanted).or_else(|| view.idle()).map(Step::Remove)
 }
 
 const fn quorum(voters: usize) -> usize {
@@ -129,6 +129,14 @@ impl Seats {
         let alive = rest.filter(|voter| self.is_alive(**voter)).count();
         let remaining = self.voters.len() - 1;
         remaining > 0 && alive >= quorum(remaining)
+    }
+
+    /// A learner that is no longer needed. One that lost its vote while it was dead stays until it
+    /// has heard so: else it would come back and stand for election for ever.
+    fn idle(&self) -> Option<Instance> {
+        let told =
+            |learner: &&Learner| self.is_alive(learner.instance) && self.has_the_log(learner);
+        self.learners.iter().filter(told).map(|learner| learner.instance).max()
     }
 
     fn has_the_log(&self, learner: &Learner) -> bool {
@@ -257,8 +265,10 @@ mod tests {
             ("never below a living quorum", &[1, 2, 3, 4, 5], &[], "1a 2b 3c- 4a? 5b?", None),
             ("even and no hope", &[1, 2], &[], "1a 2b 3c!", remove(2)),
             ("even, the third is restarting", &[1, 2], &[], "1a 2b 3c?", None),
-            ("a dead learner", &[1, 2, 3], &[(4, 0)], "1a 2b 3c 4a!", remove(4)),
-            ("an idle learner", &[1, 2, 3], &[(4, 0)], "1a 2b 3c 4a", remove(4)),
+            ("a learner to be told", &[1, 2, 3], &[(4, 900)], "1a 2b 3c 4a!", None),
+            ("that hears it", &[1, 2, 3], &[(4, 900)], "1a 2b 3c 4a", None),
+            ("and is idle then", &[1, 2, 3], &[(4, 0)], "1a 2b 3c 4a", remove(4)),
+            ("a learner nobody lists", &[1, 2, 3], &[(4, 900)], "1a 2b 3c", remove(4)),
             ("a learner dead for a moment", &[1], &[(2, 0), (3, 0)], "1a 2a? 3b 4a", add(4)),
             ("this leader left the roster", &[1, 2, 3], &[], "2b 3c 4a", add(4)),
             ("and goes last", &[1, 2, 3, 4, 5], &[], "2b 3c 4a 6a", remove(5)),
@@ -292,7 +302,10 @@ mod tests {
                 }
                 Step::Remove(instance) => {
                     view.learners.retain(|learner| learner.instance != instance);
-                    view.voters.retain(|voter| *voter != instance);
+                    if view.voters.contains(&instance) {
+                        view.voters.retain(|voter| *voter != instance);
+                        view.learners.push(Learner { instance, matched: COMMITTED });
+                    }
                 }
             }
         }

@@ -87,7 +87,9 @@ pub(crate) async fn accept(
         return Err(Refused("the command is too long".into()));
     }
     let submission = Submission::decode(&request).map_err(|e| Refused(e.to_string()))?;
-    let submission = follow::vet(&node, &from.name, submission).map_err(Refused)?;
+    let PeerIdentity { name, region, tiers, .. } = from;
+    let speaker = follow::Speaker { name, region, tiers };
+    let submission = follow::vet(&node, &speaker, submission).map_err(Refused)?;
     Ok(follow::accept(&node, submission).await.encode())
 }
 

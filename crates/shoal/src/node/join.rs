@@ -9,8 +9,8 @@ use consensus::{ConsensusError, Group};
 use control::{Command, CommandId, Refusal};
 use follow::{Follow, Replica, SubmitError};
 use model::{Level, Member};
-use transport::{Links, Target};
-use wire::hello::Mesh;
+use transport::{LinkError, Links, Target};
+use wire::hello::{Mesh, Reason};
 
 use crate::config::Config;
 use crate::node::ground::Ground;
@@ -98,7 +98,7 @@ pub(super) async fn enter(
     tokio::select! {
         biased;
         joined = joining => joined,
-        () = greeting => Ok(()),
+        unwelcome = greeting => Err(unwelcome),
     }
 }
 
@@ -119,13 +119,20 @@ async fn form(mesh: &Mesh, me: &Member, follow: &Follow, group: &Group) -> anyho
 }
 
 /// Keeps the way to the seeds known for as long as this node has no place in the roster.
-async fn greet_seeds(links: &Links, follow: &Follow, seeds: &[String]) {
+/// Ends when a seed says that this node must not join as it is.
+async fn greet_seeds(links: &Links, follow: &Follow, seeds: &[String]) -> anyhow::Error {
     loop {
         for seed in resolve(seeds).await {
             let target = Target::Seed(seed);
             let asking = links.identify(&target);
             match tokio::time::timeout(PATIENCE, asking).await {
                 Ok(Ok(peer)) => follow.add_seed(peer.name),
+                Ok(Err(
+                    error @ LinkError::Unwelcome {
+                        reason: Reason::Twin | Reason::Mesh | Reason::Name,
+                        ..
+                    },
+                )) => return error.into(),
                 Ok(Err(error)) => {
                     let error = anyhow::Error::new(error);
                     tracing::warn!(%seed, "cannot join through this seed: {error:#}");

@@ -26,7 +26,10 @@ fn failing(case: &Case<'_>, visit: &Visit) -> Option<Violation> {
         Some(answer) if has_stumbled(case, visit, answer.at) => return None,
         Some(answer) => {
             let took = answer.at - visit.at;
-            format!("{name} answered {} for {url} after {took:?}: the origin was well", answer.status)
+            format!(
+                "{name} answered {} for {url} after {took:?}: the origin was well",
+                answer.status
+            )
         }
     };
     Some(Violation { promise: Promise::Alive, at: visit.at, how })

@@ -1,10 +1,10 @@
 //! No old content: what was purged is not served again.
 //!
-//! Two promises. *To the operator*: once a receipt says without reservation that every live node has
-//! applied a purge, no node that it names answers a request sent later with a version from before
-//! the purge was called. Nodes that the leader held for dead are not named, and not judged: fencing
-//! them is for leases. *Of every node, always*: what it had itself applied when a request arrived,
-//! it obeys, dead to the others or not, restarted or not.
+//! Two promises. *To the operator*: once a receipt says without reservation that every live node
+//! has applied a purge, no node that it names answers a request sent later with a version from
+//! before the purge was called. Nodes that the leader held for dead are not named, and not judged:
+//! fencing them is for leases. *Of every node, always*: what it had itself applied when a request
+//! arrived, it obeys, dead to the others or not, restarted or not.
 
 use std::collections::BTreeMap;
 

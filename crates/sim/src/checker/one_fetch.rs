@@ -2,8 +2,8 @@
 //!
 //! Judged in calm runs only, where every node is alive, all rings agree and every store has room.
 //! For each page, variant and version, and each purge of the page as the asking node knew it, at
-//! most one whole body may come from the origin. Pages that may not be kept are not judged, nor those
-//! that turn stale within the run and have nothing to be recognized by.
+//! most one whole body may come from the origin. Pages that may not be kept are not judged, nor
+//! those that turn stale within the run and have nothing to be recognized by.
 
 use std::collections::BTreeMap;
 
@@ -30,10 +30,10 @@ pub(crate) fn check(case: &Case<'_>) -> Vec<Violation> {
         let what = (fetch.page, fetch.variant, version, fetch.epoch);
         if let Some((node, at)) = first.get(&what) {
             let (url, epoch) = (case.url(fetch.page), fetch.epoch);
+            let (again, before) = (case.name(fetch.node), case.name(*node));
             let how = format!(
-                "{url}, version {version}, was fetched by {} after {} had at {at:?} (purged at {epoch})",
-                case.name(fetch.node),
-                case.name(*node),
+                "{again} fetched {url}, version {version}, as purged at {epoch}: \
+                 {before} had done so at {at:?}",
             );
             broken.push(Violation { promise: Promise::OneFetch, at: fetch.at, how });
         } else {

@@ -1,8 +1,8 @@
 //! Receipts: what was acknowledged is in every later state, in its place, and happened once.
 //!
-//! Replicas were looked at now and then: one that is as far as an acknowledged command must know it,
-//! at the position that the caller was told. Once all faults are healed every node holds the whole
-//! log. And where nothing was broken, every purge comes as far as its caller wanted.
+//! Replicas were looked at now and then: one that is as far as an acknowledged command must know
+//! it, at the position that the caller was told. Once all faults are healed every node holds the
+//! whole log. And where nothing was broken, every purge comes as far as its caller wanted.
 
 use std::collections::BTreeMap;
 
@@ -35,8 +35,8 @@ fn lost(case: &Case<'_>, sample: &Sample) -> Option<Violation> {
     let passed = |position| sample.state.applied() >= position;
     let known = |id| sample.state.outcome(id).map(|outcome| outcome.position);
     let mut acknowledged = case.records.acknowledged.iter();
-    let lost = acknowledged
-        .find(|one| passed(one.position) && known(&one.id) != Some(one.position))?;
+    let lost =
+        acknowledged.find(|one| passed(one.position) && known(&one.id) != Some(one.position))?;
     let (id, position) = (lost.id, lost.position);
     let how = match known(&id) {
         None => format!("{name} does not know command {id}, acknowledged at {position}"),
@@ -60,7 +60,8 @@ fn twice(
         let holds = epochs.last_purge_of(&page.attributes);
         if last.is_some_and(|last| last != holds) {
             let (url, last) = (case.url(number), last.unwrap_or_default());
-            let how = format!("{name} holds that {url} was purged at {holds}, but it was at {last}");
+            let how =
+                format!("{name} holds that {url} was purged at {holds}, but it was at {last}");
             return Some(violation(sample, how));
         }
     }

@@ -41,7 +41,7 @@ impl serve::Peers for Caller {
             let Some(way) = way else {
                 return Err(PeerError::Unreachable("nobody has that name".into()));
             };
-            let timeout = network.clock.sleep(patience);
+            let timeout = network.setting.clock.sleep(patience);
             let what = (question.tier, question.attributes.path.clone());
             let answered = match select(ask(&network, way, question).boxed(), timeout).await {
                 Either::Left((answer, _)) => answer,
@@ -61,7 +61,7 @@ impl Network {
         (tier, path): (Tier, Path),
         answered: &Result<PeerAnswer, PeerError>,
     ) {
-        let [from, to] = [from, to].map(|node| &self.scenario.members[node].name);
+        let [from, to] = [from, to].map(|node| self.setting.name(node));
         let said = match answered {
             Err(error) => error.to_string(),
             Ok(PeerAnswer { answer: Answer::Response(head), .. }) => {
@@ -69,8 +69,7 @@ impl Network {
             }
             Ok(PeerAnswer { answer, .. }) => format!("{answer:?}"),
         };
-        let now = self.clock.now();
-        self.trace.note(now, format_args!("{from} hears from {to}, its {tier}, of {path}: {said}"));
+        self.setting.note(format_args!("{from} hears from {to}, its {tier}, of {path}: {said}"));
     }
 }
 
@@ -124,11 +123,7 @@ impl follow::Peers for Caller {
     }
 }
 
-async fn dial(
-    network: &Arc<Network>,
-    way: Option<Way>,
-    call: Call,
-) -> Result<Line, Disconnected> {
+async fn dial(network: &Arc<Network>, way: Option<Way>, call: Call) -> Result<Line, Disconnected> {
     let way = way.ok_or_else(|| Disconnected("nobody has that name".into()))?;
     network.dial(way, call).await.map_err(disconnected)
 }

@@ -106,7 +106,8 @@ impl Writer {
         })
         .await?;
         let route = (way.from as u64) << 48 | (way.to as u64) << 32;
-        network.trace.step(network.clock.now(), route | frame.len() as u64);
+        let setting = &network.setting;
+        setting.trace.step(setting.now(), route | frame.len() as u64);
         if let Some(arrival) = network.arrival(*way) {
             let mut inner = self.0.lock();
             inner.frames.push_back((arrival, frame));
@@ -140,7 +141,7 @@ impl Stream for Reader {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let reader = self.get_mut();
-        let clock = &reader.pipe.network.clock;
+        let clock = &reader.pipe.network.setting.clock;
         loop {
             let now = clock.now();
             let mut inner = reader.pipe.lock();

@@ -1,0 +1,99 @@
+//! Mutants within a node: a cache, rings and a disk that do not hold what they were given.
+
+use std::sync::Arc;
+
+use arc_swap::Guard;
+use bytes::Bytes;
+use follow::{Replica, Shelf};
+use model::limits::CAPACITY_MAX;
+use model::{CacheKey, LogPosition, Member, NodeName};
+use placement::View;
+use serve::lookup::Copy;
+use serve::{Entry, Mesh};
+
+use crate::dice::Dice;
+
+/// Returns what it keeps as if it had been fetched just now.
+pub(super) struct Sticky {
+    /// The honest port.
+    pub(super) inner: Arc<dyn serve::Store>,
+    /// What the node has applied.
+    pub(super) replica: Arc<Replica>,
+}
+
+impl serve::Store for Sticky {
+    fn find(&self, key: &CacheKey) -> Option<Arc<Entry>> {
+        let entry = self.inner.find(key)?;
+        Some(match entry.as_ref() {
+            Entry::Varies(_) => entry,
+            Entry::Object(copy) => {
+                let mut object = copy.object.clone();
+                object.head.as_of = self.replica.applied();
+                Arc::new(Entry::Object(Copy::new(object, copy.terms)))
+            }
+        })
+    }
+
+    fn keep(&self, key: CacheKey, entry: Arc<Entry>) {
+        self.inner.keep(key, entry);
+    }
+}
+
+/// Keeps nothing.
+pub(super) struct Forgetful;
+
+impl serve::Store for Forgetful {
+    fn find(&self, _: &CacheKey) -> Option<Arc<Entry>> {
+        None
+    }
+
+    fn keep(&self, _: CacheKey, _: Arc<Entry>) {}
+}
+
+/// Has rings that no other node has.
+pub(super) struct Shuffled {
+    /// The honest port.
+    pub(super) inner: Arc<dyn serve::Members>,
+    /// The node.
+    pub(super) node: usize,
+}
+
+impl serve::Members for Shuffled {
+    fn mesh(&self) -> Guard<Arc<Mesh>> {
+        let mesh = self.inner.mesh();
+        let mut dice = Dice::new(self.node as u64);
+        let reweigh = |member: &Member| {
+            let capacity = dice.below(CAPACITY_MAX as usize / 10) + 1;
+            Member { capacity: u32::try_from(capacity).unwrap_or(1), ..member.clone() }
+        };
+        let members: Vec<Member> = mesh.view.members().iter().map(reweigh).collect();
+        let view = Arc::new(View::build(mesh.view.version(), members));
+        Guard::from_inner(Arc::new(Mesh { view, alive: mesh.alive.clone() }))
+    }
+
+    fn doubt(&self, node: &NodeName) {
+        self.inner.doubt(node);
+    }
+}
+
+/// Keeps every entry twice.
+pub(super) struct Stutterer(pub(super) Arc<dyn Shelf>);
+
+impl Shelf for Stutterer {
+    fn last(&self) -> LogPosition {
+        self.0.last()
+    }
+
+    fn entries(&self) -> u64 {
+        self.0.entries()
+    }
+
+    fn append(&self, first: LogPosition, commands: &[Bytes]) {
+        let twice = commands.iter().flat_map(|command| [command.clone(), command.clone()]);
+        self.0.append(first, &twice.collect::<Vec<_>>());
+    }
+
+    fn replace(&self, position: LogPosition, snapshot: Bytes) {
+        self.0.replace(position, snapshot);
+    }
+}
