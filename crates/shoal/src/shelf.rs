@@ -90,7 +90,8 @@ impl follow::Shelf for Shelf {
     }
 }
 
-/// Losing the tail costs time only, so it is synced now and then: the log's own disk is the voters'.
+/// Losing the tail costs time only, so it is synced now and then: the log's own disk is the
+/// voters'.
 async fn write(journal: Journal, mut work: mpsc::Receiver<Work>) {
     let mut flushes = tokio::time::interval(FLUSH);
     flushes.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -15,9 +15,11 @@ pub(crate) enum LogForm {
     Json,
 }
 
-/// Starts logging. `RUST_LOG` chooses more or less; the libraries below us are kept to warnings.
+/// Starts logging. `RUST_LOG` chooses more or less; the libraries below us are kept to
+/// warnings, and openraft, which calls every unreachable peer an error, is kept silent: what it
+/// means for us `consensus` says.
 pub(crate) fn start(form: LogForm) {
-    let default = "info,openraft=error,chitchat=warn,quinn=warn,sled=warn,foyer=warn";
+    let default = "info,openraft=off,chitchat=warn,quinn=warn,sled=warn,foyer=warn";
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
