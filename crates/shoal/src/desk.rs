@@ -124,7 +124,10 @@ impl admin::Desk for Desk {
             return waiting("not in the roster yet");
         }
         if !self.follow.is_caught_up() {
-            return waiting("catching up with the log");
+            return waiting(match self.group.role().stopped {
+                true => "the disk under the log failed: free space on it, then restart this node",
+                false => "catching up with the log",
+            });
         }
         Readiness::Ready
     }
