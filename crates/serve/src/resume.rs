@@ -1,14 +1,15 @@
 //! Going on after a body broke off: the next hop is asked for the same response, and what was
 //! already sent is skipped.
 //!
-//! It must be the same response: status, length, encoding and validators agree, and what is still
+//! It must be the same response: its strong `ETag` agrees, or all its fields do, and what is still
 //! retained is compared byte for byte, so that readers see one version from end to end (rule R3).
 //! Without retained bytes only a strong `ETag` will do.
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, LAST_MODIFIED};
+use http::HeaderName;
+use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, VIA};
 use model::LogPosition;
 use model::object::Head;
 
@@ -58,10 +59,19 @@ pub(crate) async fn rest(
     }
 }
 
+/// A strong `ETag` names the representation (RFC 9110 §8.8.1); without one every field has to agree
+/// but those that tell when and which way a message went.
 fn is_same_response(first: &Head, second: &Head) -> bool {
-    let agree = [ETAG, LAST_MODIFIED, CONTENT_ENCODING, CONTENT_TYPE, http::header::CONTENT_LENGTH];
+    const OF_THE_MESSAGE: [HeaderName; 3] = [AGE, DATE, VIA];
+    const OF_THE_BODY: [HeaderName; 4] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG];
+    let (one, two) = (&first.headers, &second.headers);
+    let agree = |name: &HeaderName| one.get_all(name).iter().eq(two.get_all(name));
+    let told = |name: &&HeaderName| !OF_THE_MESSAGE.contains(name);
     first.status == second.status
-        && agree.iter().all(|name| first.headers.get(name) == second.headers.get(name))
+        && match has_strong_etag(first) {
+            true => OF_THE_BODY.iter().all(agree),
+            false => one.keys().chain(two.keys()).filter(told).all(agree),
+        }
 }
 
 fn has_strong_etag(head: &Head) -> bool {

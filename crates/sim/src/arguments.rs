@@ -1,5 +1,7 @@
 //! The arguments of the command line, lowered once into what they mean, and the help that teaches
-//! them. An unknown word is refused with what was expected in its place.
+//! them.
+//!
+//! An unknown word is refused with what was expected in its place. The environment is never asked.
 
 use std::io::{self, Write};
 

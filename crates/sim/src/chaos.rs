@@ -33,7 +33,10 @@ pub(crate) async fn reign(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
 fn strike(stage: &Arc<Stage>, dice: &mut Dice, left: Duration) {
     let nodes = stage.setting.scenario.members.len();
     match dice.below(10) {
-        0..=3 => kill(stage, dice, dice.clone().below(nodes), left),
+        0..=3 => {
+            let node = dice.below(nodes);
+            kill(stage, dice, node, left);
+        }
         4 | 5 => kill(stage, dice, stage.log.leader(), left),
         6 => split(stage, dice, left),
         7 | 8 => {

@@ -1,4 +1,7 @@
-//! The disk of a node: what survives its process. A snapshot and the entries after it.
+//! The disk of a node: what survives its process, a snapshot and the entries after it.
+//!
+//! A stand-in for the shelf of a real node. What was kept is there after any kill; a node never
+//! finds less than it had.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

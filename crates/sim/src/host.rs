@@ -1,4 +1,7 @@
 //! The host of one process: its clock, its dice, its tasks, and the way to its replica.
+//!
+//! Every process has a clock of its own that starts with it, and all share one wall clock. Nothing
+//! here knows the time of the machine.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,7 @@
 //! What the command line prints: a report for one seed, a table for many.
+//!
+//! Whatever failed comes with the command that runs it again. Nothing printed depends on the
+//! machine, so that two outputs can be compared.
 
 use std::io::{self, Write};
 

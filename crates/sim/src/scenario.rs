@@ -1,5 +1,7 @@
-//! The scenario: everything that a seed decides before the first event: who is in the mesh, how far
-//! apart they are, what the site looks like, and how much goes wrong.
+//! The scenario: everything that a seed decides before the first event.
+//!
+//! Who is in the mesh, how far apart they are, what the site looks like, and how much goes wrong.
+//! It is drawn once and never changes.
 
 use std::time::Duration;
 

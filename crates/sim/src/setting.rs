@@ -1,4 +1,7 @@
 //! The setting: what everything in the pretend world holds in common.
+//!
+//! Time, the seed's decisions and the two records of a run, behind one pointer. Only the records
+//! are ever written to.
 
 use std::fmt;
 use std::sync::Arc;

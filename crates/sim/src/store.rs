@@ -1,5 +1,7 @@
-//! The store of a node: a map with a limit, oldest out first. A new process starts with an empty
-//! one.
+//! The store of a node: a map with a limit, oldest out first.
+//!
+//! A stand-in for the cache in memory: it goes with its process, so a new one starts empty. It
+//! judges nothing, as no store may.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,7 @@
 //! Mutants within a node: a cache, rings and a disk that do not hold what they were given.
+//!
+//! Each takes the place of one port of one node. What the other nodes see of it is what an honest
+//! node in its state would say.
 
 use std::sync::Arc;
 

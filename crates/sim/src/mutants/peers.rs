@@ -1,4 +1,7 @@
 //! Mutants between nodes: answers edited, bodies ended too well, acknowledgements exaggerated.
+//!
+//! Each wraps the honest port and changes one thing on its way through. None of them invents a
+//! message that the honest port would not have passed on.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,7 @@
 //! The answering side of a conversation: a process takes a call and does what the real one does.
+//!
+//! What comes in is decoded as foreign bytes are; what does not decode ends the conversation. The
+//! task belongs to the process, and ends with it.
 
 use bytes::Bytes;
 use follow::{Channel, Disconnected};

@@ -1,4 +1,7 @@
 //! The calling side: the network as one node's `Peers` ports see it.
+//!
+//! A refused or silent peer is told apart from one whose conversation broke, as the real transport
+//! does it: the first may be doubted, the second may only have been unlucky.
 
 use std::sync::Arc;
 use std::time::Duration;
