@@ -56,6 +56,9 @@ pub const OWNERS_MAX: usize = 4;
 pub const TIER_ATTEMPTS_MAX: usize = 2;
 /// Times a request starts over because what it waited for was purged meanwhile.
 pub const RESTARTS_MAX: usize = 8;
+/// Of these, the times for a purge that came after the request: then anything fetched since it came
+/// will do.
+pub const RESTARTS_STRICT_MAX: usize = 2;
 
 /// How long a peer may take to the first byte of an answer before the next successor is asked,
 /// beyond the origin's own time.

@@ -95,6 +95,7 @@ impl Visit {
             key: caching::key(&self.attributes),
             headers: self.headers.clone(),
             applied: LogPosition::ZERO,
+            settles_for: None,
         }
     }
 }

@@ -14,7 +14,8 @@ use model::limits::HIT_FOR_MISS;
 use model::{CacheKey, Moment, Tier};
 
 use crate::fill::{Fill, Reader, Writer};
-use crate::lookup::{self, Found};
+use crate::lookup::{self, Entry, Found};
+use crate::respond;
 use crate::walk::Route;
 use crate::want::{Audience, Want};
 use crate::world::World;
@@ -107,7 +108,11 @@ impl Fills {
 
     /// Makes `fill` findable under another key too, once its variant is known.
     pub(crate) fn also_at(&self, place: Place, fill: &Arc<Fill>) {
-        self.shard(&place.0).running.insert(place, fill.clone());
+        let mut shard = self.shard(&place.0);
+        let newer = shard.running.get(&place).is_some_and(|there| there.as_of() >= fill.as_of());
+        if !newer {
+            shard.running.insert(place, fill.clone());
+        }
     }
 
     /// Takes `fill` out of `place`, if it is still the one there.
@@ -144,14 +149,17 @@ impl Fills {
 pub(crate) fn join(world: &World, want: &Want, found: &Found, company: Company) -> Turn {
     let place = (found.key, Route::plan(world, want).rank(), want.audience());
     let now = world.host.now();
+    if let Some(reader) = begun_before_the_signpost(world, want, found, place) {
+        return Turn::Follow(reader);
+    }
     let mut shard = world.fills.shard(&place.0);
     let marked = shard.uncacheable.get(&place).is_some_and(|until| now < *until);
     if marked || company == Company::None {
-        return lead(world, None, place).1;
+        return lead(world, want, None, place).1;
     }
     if let Some(fill) = shard.running.get(&place)
         && lookup::is_current(world, want, fill.as_of())
-        && let Some(reader) = fill.join()
+        && let Some(reader) = fill.join_if(|head, key| respond::variant(want, head) == key)
     {
         return Turn::Follow(reader);
     }
@@ -159,13 +167,28 @@ pub(crate) fn join(world: &World, want: &Want, found: &Found, company: Company) 
     if !lookup::find(world, want).is_same(found) {
         return Turn::LookAgain;
     }
-    let (fill, turn) = lead(world, Some(place), place);
+    let (fill, turn) = lead(world, want, Some(place), place);
     shard.running.insert(place, fill);
     turn
 }
 
-fn lead(world: &World, place: Option<Place>, looked_at: Place) -> (Arc<Fill>, Turn) {
-    let (fill, writer) = Fill::start(world.ledger.state().applied());
+fn lead(world: &World, want: &Want, place: Option<Place>, looked_at: Place) -> (Arc<Fill>, Turn) {
+    let (fill, writer) = Fill::start(world.ledger.state().applied(), want.headers.clone());
     let reader = fill.join().expect("a fill that has just started has room for its reader");
     (fill, Turn::Lead(Lead { writer, reader, place, looked_at }))
+}
+
+/// A fetch of this very variant that was begun before anybody knew that the resource varies.
+fn begun_before_the_signpost(
+    world: &World,
+    want: &Want,
+    found: &Found,
+    (_, rank, audience): Place,
+) -> Option<Reader> {
+    let Some(Entry::Varies(fields)) = found.signpost.as_deref() else { return None };
+    let shard = world.fills.shard(&want.key);
+    let fill = shard.running.get(&(want.key, rank, audience))?;
+    let same = caching::variant_key(&want.key, fields, &fill.asked) == found.key;
+    let suits = same && lookup::is_current(world, want, fill.as_of());
+    suits.then(|| fill.join_if(|_, key| key == found.key))?
 }

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::future::poll_fn;
+use http::HeaderMap;
 use model::limits::{FILL_READERS_MAX, FILL_WINDOW_BYTES};
 use model::object::Head;
 use model::{CacheKey, LogPosition};
@@ -54,6 +55,16 @@ enum Stage {
     Complete(Arc<Opening>),
     Broken(Arc<Opening>, BodyError),
     Failed(Failure),
+    Overtaken,
+}
+
+/// Why no response begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// There is none.
+    Failed(Failure),
+    /// A purge covered what it was made of: start over.
+    Overtaken,
 }
 
 #[derive(Debug)]
@@ -109,6 +120,8 @@ impl Inner {
 #[derive(Debug)]
 pub(crate) struct Fill {
     started: LogPosition,
+    /// The fields of the request that started it.
+    pub(crate) asked: HeaderMap,
     inner: Mutex<Inner>,
 }
 
@@ -118,7 +131,7 @@ pub(crate) struct Abandoned;
 
 impl Fill {
     /// A fill that starts now, on a node that has applied `started`.
-    pub(crate) fn start(started: LogPosition) -> (Arc<Fill>, Writer) {
+    pub(crate) fn start(started: LogPosition, asked: HeaderMap) -> (Arc<Fill>, Writer) {
         let inner = Inner {
             stage: Stage::Waiting,
             chunks: VecDeque::new(),
@@ -130,7 +143,7 @@ impl Fill {
             next_reader: 0,
             writer: None,
         };
-        let fill = Arc::new(Fill { started, inner: Mutex::new(inner) });
+        let fill = Arc::new(Fill { started, asked, inner: Mutex::new(inner) });
         (fill.clone(), Writer { fill })
     }
 
@@ -144,7 +157,7 @@ impl Fill {
     /// while it is awaited.
     pub(crate) fn as_of(&self) -> LogPosition {
         match &self.lock().stage {
-            Stage::Waiting | Stage::Failed(_) => self.started,
+            Stage::Waiting | Stage::Failed(_) | Stage::Overtaken => self.started,
             Stage::Open(opening) | Stage::Complete(opening) | Stage::Broken(opening, _) => {
                 opening.head.as_of
             }
@@ -154,11 +167,22 @@ impl Fill {
     /// A reader from the first byte; none if some bytes are gone, or nobody else may read, or too
     /// many do.
     pub(crate) fn join(self: &Arc<Self>) -> Option<Reader> {
+        self.join_if(|_, _| true)
+    }
+
+    /// The same, if what is open already `fits`.
+    pub(crate) fn join_if(
+        self: &Arc<Self>,
+        fits: impl Fn(&Head, CacheKey) -> bool,
+    ) -> Option<Reader> {
         let mut inner = self.lock();
         let open = match &inner.stage {
             Stage::Waiting => true,
-            Stage::Open(opening) => matches!(opening.sharing, Sharing::Variant(_)),
-            Stage::Complete(_) | Stage::Broken(..) | Stage::Failed(_) => false,
+            Stage::Open(opening) => match opening.sharing {
+                Sharing::Variant(key) => fits(&opening.head, key),
+                Sharing::Nobody(_) => false,
+            },
+            Stage::Complete(_) | Stage::Broken(..) | Stage::Failed(_) | Stage::Overtaken => false,
         };
         if !open || inner.dropped_chunks > 0 || inner.readers.len() >= FILL_READERS_MAX {
             return None;
@@ -247,6 +271,15 @@ impl Writer {
         inner.wake_readers();
     }
 
+    /// A purge covered what the response would have been made of.
+    pub(crate) fn overtaken(self) {
+        let mut inner = self.fill.lock();
+        if let Stage::Waiting = inner.stage {
+            inner.stage = Stage::Overtaken;
+        }
+        inner.wake_readers();
+    }
+
     /// There will be no response.
     pub(crate) fn fail(self, failure: Failure) {
         let mut inner = self.fill.lock();
@@ -266,7 +299,7 @@ impl Drop for Writer {
                 let early = BodyError("the fetch ended early".into());
                 Some(Stage::Broken(opening.clone(), early))
             }
-            Stage::Complete(_) | Stage::Broken(..) | Stage::Failed(_) => None,
+            Stage::Complete(_) | Stage::Broken(..) | Stage::Failed(_) | Stage::Overtaken => None,
         };
         if let Some(end) = end {
             inner.stage = end;
@@ -284,14 +317,15 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// Waits for the head.
-    pub(crate) async fn opening(&self) -> Result<Arc<Opening>, Failure> {
+    pub(crate) async fn opening(&self) -> Result<Arc<Opening>, Absent> {
         poll_fn(|context| {
             let mut inner = self.fill.lock();
             match &inner.stage {
                 Stage::Open(opening) | Stage::Complete(opening) | Stage::Broken(opening, _) => {
                     Poll::Ready(Ok(opening.clone()))
                 }
-                Stage::Failed(failure) => Poll::Ready(Err(*failure)),
+                Stage::Failed(failure) => Poll::Ready(Err(Absent::Failed(*failure))),
+                Stage::Overtaken => Poll::Ready(Err(Absent::Overtaken)),
                 Stage::Waiting => {
                     self.sleep(&mut inner, context);
                     Poll::Pending
@@ -328,7 +362,7 @@ impl Stream for Reader {
             return Poll::Ready(Some(Ok(Chunk::Data(chunk))));
         }
         match &inner.stage {
-            Stage::Complete(_) | Stage::Failed(_) => Poll::Ready(None),
+            Stage::Complete(_) | Stage::Failed(_) | Stage::Overtaken => Poll::Ready(None),
             Stage::Broken(_, error) => {
                 let error = error.clone();
                 inner.readers.remove(&self.id);

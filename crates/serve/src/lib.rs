@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use caching::{Plan, RequestDirectives, Why};
 use model::Tier;
-use model::limits::RESTARTS_MAX;
+use model::limits::{RESTARTS_MAX, RESTARTS_STRICT_MAX};
 
 pub use account::Account;
 pub use body::{Body, BodyError, BodyStream, Chunk};
@@ -81,7 +81,13 @@ async fn obtain(
 ) -> Result<Obtained, Refusal> {
     let directives = RequestDirectives::of(&want.headers);
     let mut company = Company::Any;
-    for _ in 0..RESTARTS_MAX {
+    let arrival = world.ledger.state().applied();
+    let mut settled = None;
+    for restarts in 0..RESTARTS_MAX {
+        if restarts == RESTARTS_STRICT_MAX {
+            settled = Some(Want { settles_for: Some(arrival), ..want.clone() });
+        }
+        let want = settled.as_ref().unwrap_or(want);
         let found = lookup::find(world, want);
         let plan = caching::plan(&directives, found.facts(world.host.now()));
         let why = match (plan, want.asker) {

@@ -92,6 +92,8 @@ pub(crate) struct Found {
     pub(crate) key: CacheKey,
     /// Whether the resource is known to vary.
     pub(crate) varies: bool,
+    /// The signpost, if there is one.
+    pub(crate) signpost: Option<Arc<Entry>>,
 }
 
 impl Found {
@@ -138,9 +140,11 @@ impl Found {
 /// Finds the copy that `want` selects, if it may be served as far as purges go.
 pub(crate) fn find(world: &World, want: &Want) -> Found {
     let entry = world.store.find(&want.key);
+    let mut signpost = None;
     let (key, varies, entry) = match entry.as_deref() {
         Some(Entry::Varies(fields)) => {
             let key = caching::variant_key(&want.key, fields, &want.headers);
+            signpost = entry.clone();
             (key, true, world.store.find(&key))
         }
         Some(Entry::Object(_)) | None => (want.key, false, entry),
@@ -150,7 +154,7 @@ pub(crate) fn find(world: &World, want: &Want) -> Found {
         Entry::Object(copy) => is_of(copy, want) && copy.passes(&state),
         Entry::Varies(_) => false,
     });
-    Found { copy, key, varies }
+    Found { copy, key, varies, signpost }
 }
 
 /// A key is a strong hash, but the purge gate looks at attributes: they must be the request's own.
@@ -160,5 +164,10 @@ fn is_of(copy: &Copy, want: &Want) -> bool {
 
 /// Whether a response fetched `as_of` that position may be used for `want` now.
 pub(crate) fn is_current(world: &World, want: &Want, as_of: LogPosition) -> bool {
+    want.settles_for.is_some_and(|arrival| as_of >= arrival) || is_unpurged(world, want, as_of)
+}
+
+/// Whether no purge known by now covers a response fetched `as_of` that position: it may be kept.
+pub(crate) fn is_unpurged(world: &World, want: &Want, as_of: LogPosition) -> bool {
     !world.ledger.state().is_old(&want.attributes, as_of)
 }

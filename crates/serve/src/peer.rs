@@ -53,6 +53,7 @@ fn want(world: &World, question: Question) -> Option<Want> {
         attributes: Arc::new(question.attributes),
         headers: question.headers,
         applied: question.applied,
+        settles_for: None,
     })
 }
 

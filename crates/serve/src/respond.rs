@@ -16,7 +16,7 @@ use wire::exchange::{Answer, AnswerHead, Failure};
 
 use crate::account::{Account, Verdict};
 use crate::body::Body;
-use crate::fill::{Opening, Reader, Sharing};
+use crate::fill::{Absent, Opening, Reader, Sharing};
 use crate::lookup::{self, Copy, Entry, Found};
 use crate::message::Response;
 use crate::refusal::Refusal;
@@ -77,7 +77,7 @@ pub(crate) async fn follow(
     read(world, want, reader, account, judge).await
 }
 
-fn variant(want: &Want, head: &Head) -> CacheKey {
+pub(crate) fn variant(want: &Want, head: &Head) -> CacheKey {
     match caching::vary(&head.headers) {
         Vary::None | Vary::Any => want.key,
         Vary::Fields(fields) => caching::variant_key(&want.key, &fields, &want.headers),
@@ -93,7 +93,8 @@ async fn read(
 ) -> Reading {
     let opening = match reader.opening().await {
         Ok(opening) => opening,
-        Err(failure) => return Reading::Failed(failure),
+        Err(Absent::Failed(failure)) => return Reading::Failed(failure),
+        Err(Absent::Overtaken) => return Reading::Again,
     };
     let objection = match lookup::is_current(world, want, opening.head.as_of) {
         true => objection(&opening),

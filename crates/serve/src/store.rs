@@ -49,6 +49,9 @@ pub(crate) async fn fetch(
             let stored = &copy.object.head;
             caching::matches(&stored.headers, &answer.head.headers) && still_passes(&world, copy)
         });
+        if copy.is_some_and(|copy| !still_passes(&world, copy)) {
+            return writer.overtaken();
+        }
         match fits {
             Some(copy) => return fetch.renew(writer, copy, answer),
             None => {
@@ -271,7 +274,7 @@ impl Fetch<'_> {
     }
 
     fn keep(&self, key: CacheKey, terms: Terms, head: Head, chunks: Vec<bytes::Bytes>) {
-        if !lookup::is_current(self.world, self.want, head.as_of) {
+        if !lookup::is_unpurged(self.world, self.want, head.as_of) {
             return;
         }
         let body_bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();

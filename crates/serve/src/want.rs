@@ -26,6 +26,9 @@ pub(crate) struct Want {
     pub(crate) headers: HeaderMap,
     /// The log applied by whoever asks: nothing fetched here may be older news than that.
     pub(crate) applied: LogPosition,
+    /// The log applied when the request came, once it has started over so often that anything
+    /// fetched since then will do: no purge acknowledged before it came is violated by that.
+    pub(crate) settles_for: Option<LogPosition>,
 }
 
 /// Who waits for the answer.

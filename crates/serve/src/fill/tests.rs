@@ -43,7 +43,7 @@ fn read(reader: &mut Reader) -> Option<Option<Result<Bytes, BodyError>>> {
 
 #[test]
 fn every_reader_gets_the_whole_body_whenever_it_joined() {
-    let (fill, writer) = Fill::start(LogPosition::ZERO);
+    let (fill, writer) = Fill::start(LogPosition::ZERO, HeaderMap::new());
     let mut early = fill.join().unwrap();
     writer.open(shared());
     push(&writer, "a").unwrap().unwrap();
@@ -61,7 +61,7 @@ fn every_reader_gets_the_whole_body_whenever_it_joined() {
 
 #[test]
 fn a_writer_that_vanishes_breaks_the_body_and_never_completes_it() {
-    let (fill, writer) = Fill::start(LogPosition::ZERO);
+    let (fill, writer) = Fill::start(LogPosition::ZERO, HeaderMap::new());
     let mut reader = fill.join().unwrap();
     writer.open(shared());
     push(&writer, "a").unwrap().unwrap();
@@ -72,15 +72,18 @@ fn a_writer_that_vanishes_breaks_the_body_and_never_completes_it() {
 
 #[test]
 fn a_writer_that_vanishes_before_the_head_fails_everyone() {
-    let (fill, writer) = Fill::start(LogPosition::ZERO);
+    let (fill, writer) = Fill::start(LogPosition::ZERO, HeaderMap::new());
     let reader = fill.join().unwrap();
     drop(writer);
-    assert_eq!(reader.opening().now_or_never().unwrap().err(), Some(Failure::Unreachable));
+    assert_eq!(
+        reader.opening().now_or_never().unwrap().err(),
+        Some(Absent::Failed(Failure::Unreachable))
+    );
 }
 
 #[test]
 fn without_retention_the_writer_waits_for_the_slowest_reader() {
-    let (fill, writer) = Fill::start(LogPosition::ZERO);
+    let (fill, writer) = Fill::start(LogPosition::ZERO, HeaderMap::new());
     let mut fast = fill.join().unwrap();
     let mut slow = fill.join().unwrap();
     writer.open(shared());
@@ -98,7 +101,7 @@ fn without_retention_the_writer_waits_for_the_slowest_reader() {
 
 #[test]
 fn without_retention_a_fill_nobody_reads_is_given_up_and_with_it_goes_on() {
-    let (fill, writer) = Fill::start(LogPosition::ZERO);
+    let (fill, writer) = Fill::start(LogPosition::ZERO, HeaderMap::new());
     let reader = fill.join().unwrap();
     writer.open(shared());
     drop(reader);
@@ -109,7 +112,7 @@ fn without_retention_a_fill_nobody_reads_is_given_up_and_with_it_goes_on() {
 
 #[test]
 fn what_is_not_shared_is_not_joined_and_provenance_moves_with_the_head() {
-    let (fill, writer) = Fill::start(LogPosition::new(0, 9));
+    let (fill, writer) = Fill::start(LogPosition::new(0, 9), HeaderMap::new());
     assert_eq!(fill.as_of().index(), 9);
     writer.open(opening(Sharing::Nobody("no-store")));
     assert_eq!(fill.as_of().index(), 3);
