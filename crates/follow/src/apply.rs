@@ -40,6 +40,9 @@ pub enum ApplyError {
     /// An entry or snapshot that this build cannot read.
     #[error("the log has an entry that this version of shoal cannot read: upgrade this node")]
     Unreadable(#[source] Malformed),
+    /// A snapshot beyond its limit.
+    #[error("a snapshot of more than {0} bytes")]
+    TooLong(usize),
     /// It stopped at an earlier unreadable entry.
     #[error("this node stopped applying the log at an entry that it cannot read: upgrade it")]
     Halted,

@@ -22,26 +22,18 @@ const SILENCE: Duration = Duration::from_millis(1_750);
 const RETRY: Duration = Duration::from_millis(100);
 /// While following, the choice of parent is looked at again this often.
 const RECONSIDER: Duration = Duration::from_secs(2);
+/// Looks at which another parent must have been better before this one is left.
+const SECOND_BEST_MAX: u32 = 5;
 /// Entries on the shelf before a snapshot takes their place.
 const SHELF_ENTRIES_MAX: u64 = 8_192;
 
 /// Why following one parent ended.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Parted {
-    #[error("the connection ended")]
-    Ended,
-    #[error(transparent)]
-    Disconnected(#[from] Disconnected),
-    #[error("silence")]
-    Silence,
-    #[error("a better parent is there")]
+    /// Another parent suits better, or none is needed any more.
     Better,
-    #[error("a frame that does not decode")]
-    Malformed,
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-    #[error("a snapshot beyond its limit")]
-    TooLong,
+    /// The connection ended, fell silent, or brought what cannot be applied.
+    Lost,
 }
 
 /// Follows whoever should be followed, for as long as the node runs.
@@ -57,12 +49,7 @@ pub async fn follow(node: &Follow) {
         };
         match follow_one(node, &parent).await {
             Parted::Better => avoid.clear(),
-            Parted::Ended
-            | Parted::Disconnected(_)
-            | Parted::Silence
-            | Parted::Malformed
-            | Parted::Apply(_)
-            | Parted::TooLong => avoid.push(parent),
+            Parted::Lost => avoid.push(parent),
         }
         node.confirm.lost();
     }
@@ -80,8 +67,7 @@ async fn follow_one(node: &Follow, parent: &NodeName) -> Parted {
     let opening = node.peers.follow(parent, subscribe);
     let channel = match select(opening, node.host.sleep(SILENCE)).await {
         Either::Left((Ok(channel), _)) => channel,
-        Either::Left((Err(gone), _)) => return gone.into(),
-        Either::Right(_) => return Parted::Silence,
+        Either::Left((Err(_), _)) | Either::Right(_) => return Parted::Lost,
     };
     let Channel { outgoing, incoming } = channel;
     let down = std::pin::pin!(take(node, incoming));
@@ -95,17 +81,20 @@ async fn follow_one(node: &Follow, parent: &NodeName) -> Parted {
     }
 }
 
+/// Ends when the parent should no longer be followed, or when a better one has been there for long:
+/// after a failure the log flows through the near regionals again.
 async fn reconsider(node: &Follow, parent: &NodeName) -> Parted {
-    loop {
+    let mut second_best = 0;
+    while second_best < SECOND_BEST_MAX {
         node.host.sleep(RECONSIDER).await;
         let parents = candidates(node);
-        if parents.first().is_some_and(|best| best != parent) && !parents.contains(parent) {
-            return Parted::Better;
-        }
-        if parents.is_empty() {
-            return Parted::Better;
+        match parents.iter().position(|candidate| candidate == parent) {
+            None => return Parted::Better,
+            Some(0) => second_best = 0,
+            Some(_) => second_best += 1,
         }
     }
+    Parted::Better
 }
 
 async fn take(
@@ -116,18 +105,16 @@ async fn take(
     loop {
         let frame = match select(incoming.next(), node.host.sleep(SILENCE)).await {
             Either::Left((Some(Ok(frame)), _)) => frame,
-            Either::Left((Some(Err(gone)), _)) => return gone.into(),
-            Either::Left((None, _)) => return Parted::Ended,
-            Either::Right(_) => return Parted::Silence,
+            Either::Left((Some(Err(_)) | None, _)) | Either::Right(_) => return Parted::Lost,
         };
-        let Ok(down) = Down::decode(&frame) else { return Parted::Malformed };
-        if let Err(parted) = take_one(node, down, &mut snapshot) {
-            return parted;
+        let Ok(down) = Down::decode(&frame) else { return Parted::Lost };
+        if take_one(node, down, &mut snapshot).is_err() {
+            return Parted::Lost;
         }
     }
 }
 
-fn take_one(node: &Follow, down: Down, snapshot: &mut Vec<u8>) -> Result<(), Parted> {
+fn take_one(node: &Follow, down: Down, snapshot: &mut Vec<u8>) -> Result<(), ApplyError> {
     match down {
         Down::Beat(applied) => node.confirm.hear(applied),
         Down::Entries { first, commands } => {
@@ -138,7 +125,7 @@ fn take_one(node: &Follow, down: Down, snapshot: &mut Vec<u8>) -> Result<(), Par
         }
         Down::Snapshot { position, part, last } => {
             if snapshot.len() + part.len() > SNAPSHOT_BYTES_MAX {
-                return Err(Parted::TooLong);
+                return Err(ApplyError::TooLong(SNAPSHOT_BYTES_MAX));
             }
             snapshot.extend_from_slice(&part);
             if last {
@@ -174,8 +161,8 @@ async fn tell(
             for (name, position) in &news {
                 told.note(name.clone(), *position);
             }
-            if let Err(gone) = outgoing.send(Up { applied: news }.encode()).await {
-                return gone.into();
+            if outgoing.send(Up { applied: news }.encode()).await.is_err() {
+                return Parted::Lost;
             }
         }
         let more = || (!node.news_since(&told).is_empty()).then_some(());
