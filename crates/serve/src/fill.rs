@@ -257,6 +257,13 @@ impl Writer {
         (inner.retains && inner.dropped_chunks == 0).then(|| inner.chunks.iter().cloned().collect())
     }
 
+    /// The same with one more chunk, which nobody has seen yet.
+    pub(crate) fn retained_and(&self, last: Bytes) -> Option<Vec<Bytes>> {
+        let mut chunks = self.retained()?;
+        chunks.push(last);
+        Some(chunks)
+    }
+
     /// Bytes written so far.
     pub(crate) fn written_bytes(&self) -> u64 {
         self.fill.lock().written_bytes

@@ -7,12 +7,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use caching::{Terms, Validators, Vary};
 use futures_util::StreamExt;
 use http::{HeaderName, StatusCode};
 use model::limits::OBJECT_BYTES_MAX;
 use model::object::Head;
-use model::{CacheKey, LogPosition, Object};
+use model::{CacheKey, Object};
 use wire::exchange::Failure;
 
 use crate::body::Chunk;
@@ -206,16 +207,14 @@ impl Fetch<'_> {
             writer.stop_retaining();
         }
         writer.open(opening);
-        let Some(as_of) = self.pump(&writer, &mut room, route, &answer.head, answer.body).await
-        else {
-            return;
+        let mut keeping = match (terms, sharing) {
+            (Ok(terms), Sharing::Variant(key)) => Some(Keeping { key, terms }),
+            (Ok(_) | Err(_), _) => None,
         };
-        if let (Ok(terms), Sharing::Variant(key), Some(chunks)) =
-            (terms, sharing, writer.retained())
-        {
-            self.keep(key, terms, Head { as_of, ..answer.head }, chunks);
+        let pumped = self.pump(&writer, &mut room, &mut keeping, route, answer);
+        if pumped.await.is_some() {
+            writer.complete();
         }
-        writer.complete();
     }
 
     /// A failing origin is no reason to let everyone at it: only what it says of content counts.
@@ -230,18 +229,18 @@ impl Fetch<'_> {
         }
     }
 
-    /// Moves the body into the fill. `None` means that it is not whole; else the position that all
-    /// of it reflects.
+    /// Moves the body into the fill, and keeps the object before its last byte is out: whoever has
+    /// all of it finds it in the cache. `None` means that the body is not whole.
     async fn pump(
         &self,
         writer: &Writer,
         room: &mut Room<'_>,
+        keeping: &mut Option<Keeping>,
         mut route: Route,
-        head: &Head,
-        mut body: crate::BodyStream,
-    ) -> Option<LogPosition> {
-        let mut as_of = head.as_of;
-        let expected = self.expected_bytes(head);
+        answer: Answered,
+    ) -> Option<()> {
+        let Answered { mut head, mut body, .. } = answer;
+        let expected = self.expected_bytes(&head);
         let mut resumes = resume::ATTEMPTS_MAX;
         loop {
             let broken = match body.next().await {
@@ -250,19 +249,29 @@ impl Fetch<'_> {
                         writer.stop_retaining();
                         room.give_back();
                     }
+                    if expected == Some(writer.written_bytes() + chunk.len() as u64) {
+                        self.keep(keeping, &head, writer.retained_and(chunk.clone()));
+                    }
                     writer.push(chunk).await.ok()?;
                     false
                 }
                 Some(Ok(Chunk::Trailers(_))) => false,
-                None if expected.is_none_or(|bytes| bytes == writer.written_bytes()) => {
-                    return Some(as_of);
+                end @ (None | Some(Err(_))) => {
+                    let is_whole = match expected {
+                        Some(bytes) => bytes == writer.written_bytes(),
+                        None => end.is_none(),
+                    };
+                    if is_whole {
+                        self.keep(keeping, &head, writer.retained());
+                        return Some(());
+                    }
+                    true
                 }
-                None | Some(Err(_)) => true,
             };
             if broken {
                 resumes = resumes.checked_sub(1)?;
-                let rest = resume::rest(self.world, self.want, writer, head, &mut route).await?;
-                as_of = as_of.min(rest.as_of);
+                let rest = resume::rest(self.world, self.want, writer, &head, &mut route).await?;
+                head.as_of = head.as_of.min(rest.as_of);
                 body = rest.body;
             }
         }
@@ -273,15 +282,24 @@ impl Fetch<'_> {
         length.to_str().ok()?.parse().ok()
     }
 
-    fn keep(&self, key: CacheKey, terms: Terms, head: Head, chunks: Vec<bytes::Bytes>) {
+    /// Keeps the object if it may be kept, is still whole in memory, and was not purged meanwhile.
+    fn keep(&self, keeping: &mut Option<Keeping>, head: &Head, chunks: Option<Vec<Bytes>>) {
+        let (Some(Keeping { key, terms }), Some(chunks)) = (keeping.take(), chunks) else { return };
         if !lookup::is_unpurged(self.world, self.want, head.as_of) {
             return;
         }
+        let head = head.clone();
         let body_bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         let attributes = self.want.attributes.clone();
         let object = Object { attributes, head, body: chunks.into(), body_bytes };
         self.world.store.keep(key, Arc::new(Entry::Object(Copy::new(object, terms))));
     }
+}
+
+/// Where an object is to be kept, and on what terms.
+struct Keeping {
+    key: CacheKey,
+    terms: Terms,
 }
 
 /// The share of the node's memory for bodies in flight that one fetch has taken.

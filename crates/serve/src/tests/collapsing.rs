@@ -66,6 +66,32 @@ fn nodes_of_every_tier_meet_at_their_owner_whichever_way_they_come() {
 }
 
 #[test]
+fn who_has_the_whole_body_finds_it_in_the_cache() {
+    let lab = Lab::three_tiers();
+    let end = Gate::default();
+    lab.origin.on("/a", Reply::new(FRESH, "one").then("two").then_wait(&end));
+    let first = lab.get("e1", "/a");
+    assert_eq!((first.so_far().as_str(), first.end()), ("onetwo", None), "no end was said yet");
+    let second = lab.get("e1", "/a");
+    assert_eq!(second.answer(), (200, "onetwo".into()));
+    assert_eq!(second.header("x-cache"), "Hit from shoal");
+    end.open();
+    lab.run();
+    assert_eq!(first.answer(), (200, "onetwo".into()));
+}
+
+#[test]
+fn a_body_of_no_bytes_is_kept_like_any_other() {
+    for reply in [Reply::new(FRESH, ""), Reply::new(FRESH, "").unannounced()] {
+        let lab = Lab::three_tiers();
+        lab.origin.on("/a", reply);
+        assert_eq!(lab.get("e1", "/a").answer(), (200, String::new()));
+        assert_eq!(lab.get("e1", "/a").header("x-cache"), "Hit from shoal");
+        assert_eq!(lab.origin.count(), 1);
+    }
+}
+
+#[test]
 fn a_fill_outlives_the_viewer_who_started_it() {
     for hangs_up_before_the_head in [true, false] {
         let lab = Lab::three_tiers();

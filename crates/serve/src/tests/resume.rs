@@ -24,7 +24,9 @@ fn a_body_that_breaks_off_at_a_peer_is_picked_up_from_its_successor() {
         lab.wires.spoil(&owners[0], Fault::BreaksAfter(after));
         let viewer = lab.get("e1", "/a");
         assert_eq!(viewer.answer(), (200, "one two three".into()), "after {after}");
-        assert_eq!(lab.wires.asked_by("e1"), owners, "after {after}");
+        // Nothing is missing once all announced bytes are here.
+        let asked = if after < 3 { &owners[..] } else { &owners[..1] };
+        assert_eq!(lab.wires.asked_by("e1"), asked, "after {after}");
         assert_eq!(lab.origin.count(), 1);
         let again = lab.get("e1", "/a");
         assert_eq!(again.body(), "one two three");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::{FutureExt, StreamExt, stream};
 use model::NodeName;
+use model::limits::CONNECT_PATIENCE;
 use serve::{Body, BodyError, BodyStream, Chunk, PeerAnswer, PeerError, World};
 use tokio::time::timeout;
 use transport::{Channel, LinkError, Links, Receiver, Target};
@@ -40,8 +41,9 @@ impl serve::Peers for Exchange {
 }
 
 async fn ask(links: &Links, to: &Target, question: &Question) -> Result<PeerAnswer, PeerError> {
-    let Channel { mut sender, mut receiver } =
-        links.open(to, Kind::Exchange).await.map_err(failure)?;
+    let opening = timeout(CONNECT_PATIENCE, links.open(to, Kind::Exchange)).await;
+    let opening = opening.unwrap_or(Err(LinkError::Silent(CONNECT_PATIENCE)));
+    let Channel { mut sender, mut receiver } = opening.map_err(failure)?;
     sender.send(question.encode()).await.map_err(failure)?;
     sender.finish().await.map_err(failure)?;
     receiver.admitted().await.map_err(failure)?;
