@@ -138,5 +138,6 @@ pub const GOSSIP_BLOCKS_MAX: usize = 64;
 pub const ADMISSION_MIN: Duration = Duration::from_millis(700);
 /// The same in round trips, where these are longer: one lost packet is sent again within it.
 pub const ADMISSION_ROUND_TRIPS: u32 = 6;
-/// How long a question waits for a connection to a peer before it goes to the next; the dial goes on.
+/// How long a question waits for a connection to a peer before it goes to the next; the dial goes
+/// on.
 pub const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
