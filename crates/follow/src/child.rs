@@ -51,7 +51,6 @@ pub async fn follow(node: &Follow) {
             Parted::Better => avoid.clear(),
             Parted::Lost => avoid.push(parent),
         }
-        node.confirm.lost();
     }
 }
 

@@ -12,7 +12,6 @@ use model::LogPosition;
 struct Heard {
     head: LogPosition,
     goal: Option<LogPosition>,
-    connected: bool,
 }
 
 /// What is known of the log's head.
@@ -29,22 +28,11 @@ impl Confirm {
         let mut heard = self.lock();
         heard.head = heard.head.max(head);
         heard.goal.get_or_insert(head);
-        heard.connected = true;
-    }
-
-    /// The source is gone.
-    pub fn lost(&self) {
-        self.lock().connected = false;
     }
 
     /// The furthest position that any source spoke of.
     pub fn head(&self) -> LogPosition {
         self.lock().head
-    }
-
-    /// Whether a source is connected at this moment.
-    pub fn is_connected(&self) -> bool {
-        self.lock().connected
     }
 
     /// Whether `applied` is as far as the first source heard was then.

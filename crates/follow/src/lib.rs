@@ -107,12 +107,6 @@ impl Follow {
         !self.replica.is_halted() && (self.group.role().leads || self.confirm.is_caught_up(applied))
     }
 
-    /// The last position that `node` is known to have applied, if this node stands above it in the
-    /// tree.
-    pub fn applied_by(&self, node: &NodeName) -> Option<LogPosition> {
-        if *node == self.name { Some(self.replica.applied()) } else { self.lock().of(node) }
-    }
-
     fn seeds(&self) -> Vec<NodeName> {
         self.seeds.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

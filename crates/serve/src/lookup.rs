@@ -43,6 +43,14 @@ pub struct Copy {
 }
 
 impl Entry {
+    /// The object, if it is one.
+    pub(crate) fn copy(&self) -> Option<&Copy> {
+        match self {
+            Entry::Object(copy) => Some(copy),
+            Entry::Varies(_) => None,
+        }
+    }
+
     /// Bytes that the entry takes in memory, its bookkeeping included.
     pub fn weight(&self) -> u64 {
         let fields = match self {
@@ -130,10 +138,7 @@ impl Found {
 
     /// The copy that passed.
     pub(crate) fn copy(&self) -> Option<&Copy> {
-        match self.copy.as_deref() {
-            Some(Entry::Object(copy)) => Some(copy),
-            Some(Entry::Varies(_)) | None => None,
-        }
+        self.copy.as_deref()?.copy()
     }
 }
 

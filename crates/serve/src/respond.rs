@@ -135,10 +135,7 @@ impl Reading {
 
 impl Obtained {
     fn copy(entry: &Entry) -> &Copy {
-        match entry {
-            Entry::Object(copy) => copy,
-            Entry::Varies(_) => unreachable!("only objects are obtained"),
-        }
+        entry.copy().expect("only objects are obtained")
     }
 
     fn head(&self) -> &Head {

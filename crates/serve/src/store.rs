@@ -40,20 +40,19 @@ pub(crate) async fn fetch(
         Some(_) => Route::plan(&world, &want),
         None => Route::straight(&world, &want),
     };
-    let copy = stale.as_deref().and_then(copy_of);
+    let copy = stale.as_deref().and_then(Entry::copy);
     let validators = copy.map(|copy| Validators::of(&copy.object.head.headers));
     let mut answered = walk::first_answer(&world, &want, validators.as_ref(), &mut route).await;
     if let Ok(answer) = &answered
         && answer.head.status == StatusCode::NOT_MODIFIED
     {
-        let fits = copy.filter(|copy| {
-            let stored = &copy.object.head;
-            caching::matches(&stored.headers, &answer.head.headers) && still_passes(&world, copy)
-        });
-        if copy.is_some_and(|copy| !still_passes(&world, copy)) {
+        // Rule R14: what a purge covers is never revived by a 304.
+        if copy.is_some_and(|copy| !copy.passes(&world.ledger.state())) {
             return writer.overtaken();
         }
-        match fits {
+        let selects =
+            |copy: &&Copy| caching::matches(&copy.object.head.headers, &answer.head.headers);
+        match copy.filter(selects) {
             Some(copy) => return fetch.renew(writer, copy, answer),
             None => {
                 route = Route::plan(&world, &want);
@@ -68,18 +67,6 @@ pub(crate) async fn fetch(
         }
         Ok(answer) => fetch.take(writer, route, answer).await,
     }
-}
-
-fn copy_of(entry: &Entry) -> Option<&Copy> {
-    match entry {
-        Entry::Object(copy) => Some(copy),
-        Entry::Varies(_) => None,
-    }
-}
-
-/// Rule R14: what a purge covers is never revived by a 304.
-fn still_passes(world: &World, copy: &Copy) -> bool {
-    copy.passes(&world.ledger.state())
 }
 
 /// Where others find the fill.

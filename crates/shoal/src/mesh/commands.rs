@@ -6,9 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use follow::{Disconnected, Follow};
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt, sink, stream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, sink};
 use model::NodeName;
-use model::limits::COMMAND_BYTES_MAX;
 use transport::{Channel, LinkError, Links, PeerIdentity, Refused, Sender, Target};
 use wire::hello::Kind;
 use wire::log::{Fate, Submission, Subscribe};
@@ -53,27 +52,20 @@ impl follow::Peers for Commands {
         async move {
             let mut channel = links.open(&target, Kind::Follow).await.map_err(gone)?;
             channel.sender.send(subscribe.encode()).await.map_err(gone)?;
-            Ok(frames(channel))
+            Ok(story_channel(channel))
         }
         .boxed()
     }
 }
 
 /// A channel as the command story holds it.
-fn frames(channel: Channel) -> follow::Channel {
+fn story_channel(channel: Channel) -> follow::Channel {
     let Channel { sender, receiver } = channel;
     let send = |mut sender: Sender, frame: Bytes| async move {
         sender.send(frame).await.map_err(gone)?;
         Ok::<Sender, Disconnected>(sender)
     };
-    let incoming = stream::unfold(Some(receiver), |receiver| async move {
-        let mut receiver = receiver?;
-        match receiver.next().await {
-            Ok(Some(frame)) => Some((Ok(frame), Some(receiver))),
-            Ok(None) => None,
-            Err(error) => Some((Err(gone(error)), None)),
-        }
-    });
+    let incoming = super::frames(receiver).map_err(gone);
     follow::Channel { outgoing: Box::pin(sink::unfold(sender, send)), incoming: incoming.boxed() }
 }
 
@@ -83,9 +75,6 @@ pub(crate) async fn accept(
     from: PeerIdentity,
     request: Bytes,
 ) -> Result<Bytes, Refused> {
-    if request.len() > COMMAND_BYTES_MAX + 1024 {
-        return Err(Refused("the command is too long".into()));
-    }
     let submission = Submission::decode(&request).map_err(|e| Refused(e.to_string()))?;
     let PeerIdentity { name, region, tiers, .. } = from;
     let speaker = follow::Speaker { name, region, tiers };
@@ -95,5 +84,5 @@ pub(crate) async fn accept(
 
 /// Feeds a peer that follows.
 pub(crate) async fn feed(node: Arc<Follow>, channel: Channel) {
-    follow::feed(&node, frames(channel)).await;
+    follow::feed(&node, story_channel(channel)).await;
 }

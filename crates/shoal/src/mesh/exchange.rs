@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, Either, select};
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{FutureExt, StreamExt};
 use model::NodeName;
 use model::limits::CONNECT_PATIENCE;
 use serve::{Body, BodyError, BodyStream, Chunk, PeerAnswer, PeerError, World};
@@ -55,15 +55,11 @@ async fn ask(links: &Links, to: &Target, question: &Question) -> Result<PeerAnsw
 
 /// Frames until the END frame; a stream that stops without one breaks the body.
 fn body_of(receiver: Receiver) -> BodyStream {
-    stream::unfold(Some(receiver), |receiver| async move {
-        let mut receiver = receiver?;
-        match receiver.next().await {
-            Ok(Some(data)) => Some((Ok(Chunk::Data(data)), Some(receiver))),
-            Ok(None) => None,
-            Err(error) => Some((Err(BodyError(error.to_string())), None)),
-        }
-    })
-    .boxed()
+    let data = |frame: Result<_, LinkError>| match frame {
+        Ok(data) => Ok(Chunk::Data(data)),
+        Err(error) => Err(BodyError(error.to_string())),
+    };
+    super::frames(receiver).map(data).boxed()
 }
 
 /// Whether to doubt the peer, or only this exchange.
