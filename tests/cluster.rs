@@ -8,6 +8,8 @@
 mod stage;
 mod viewers;
 mod program;
+mod readers;
+mod judge;
 
 mod collapsing;
 mod deaths;
@@ -20,3 +22,4 @@ mod visits;
 mod draining;
 mod commands;
 mod mistakes;
+mod relayed;

@@ -13,7 +13,7 @@ use admin::view::{NodeRole, NodeStatus, Receipt, Status};
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use http::Method;
-use model::NodeName;
+use model::{Level, NodeName};
 use serde_json::json;
 use shoal::client::{self, Answer, Call};
 use shoal::local::{LocalMesh, Origin, Process, Spec};
@@ -48,6 +48,12 @@ enum Outcome {
     Good,
 }
 
+/// What stands between nodes.
+enum Between {
+    Nothing,
+    Wires,
+}
+
 /// Four nodes that may vote, three edges, two regions.
 pub(crate) fn seven() -> Vec<Spec> {
     cast(&["mid-eu-1", "mid-eu-2", "mid-us-1", "mid-us-2", "edge-eu-1", "edge-eu-2", "edge-us-1"])
@@ -80,6 +86,18 @@ impl Stage {
 
     /// The same, with a configuration file for all nodes.
     pub(crate) async fn set_with(specs: &[Spec], voters: usize, config: &str) -> Result<Stage> {
+        Stage::raise(specs, voters, config, Between::Nothing).await
+    }
+
+    /// Nodes with wires between them, to be cut and to be slow, and everything served from the
+    /// origin.
+    pub(crate) async fn wired(specs: &[Spec], voters: usize, config: &str) -> Result<Stage> {
+        let stage = Stage::raise(specs, voters, config, Between::Wires).await?;
+        stage.publish().await?;
+        Ok(stage)
+    }
+
+    async fn raise(specs: &[Spec], voters: usize, config: &str, between: Between) -> Result<Stage> {
         let turn = TURN.acquire().await?;
         let directory = tempfile::Builder::new().prefix("shoal-test-").tempdir()?;
         let file = directory.path().join("node.toml");
@@ -87,7 +105,11 @@ impl Stage {
         let origin = Origin::start().await?;
         let flags = ["--memory-mib=64", &format!("--config={}", file.display())];
         let program = Path::new(env!("CARGO_BIN_EXE_shoal"));
-        let mesh = LocalMesh::start(directory.path(), program, specs, &flags).await?;
+        let at = directory.path();
+        let mesh = match between {
+            Between::Nothing => LocalMesh::start(at, program, specs, &flags).await?,
+            Between::Wires => LocalMesh::start_wired(at, program, specs, &flags).await?,
+        };
         let outcome = Outcome::Unknown;
         let stage = Stage { mesh, origin, directory, outcome, _turn: turn };
         stage.settled(voters).await?;
@@ -177,14 +199,25 @@ impl Stage {
 
     /// A purge of `path` through `node` that every living node must have applied.
     pub(crate) async fn purge(&self, node: &Process, path: &str, key: &str) -> Result<Receipt> {
+        self.purge_until(node, path, key, Level::Applied).await
+    }
+
+    /// A purge of `path` through `node` that must come as far as `level`.
+    pub(crate) async fn purge_until(
+        &self,
+        node: &Process,
+        path: &str,
+        key: &str,
+        level: Level,
+    ) -> Result<Receipt> {
         let body = json!({
-            "distribution": "demo", "paths": [path], "wait": "applied",
+            "distribution": "demo", "paths": [path], "wait": level,
             "timeout_ms": 15_000, "idempotency_key": key,
         });
         let answer = command(node.admin, Method::POST, "/v1/invalidations", &body).await?;
         ensure!(answer.status.is_success(), "{}", client::problem(&answer));
         let receipt: Receipt = serde_json::from_slice(&answer.body)?;
-        ensure!(receipt.level == model::Level::Applied, "pending: {:?}", receipt.pending);
+        ensure!(receipt.level >= level, "pending: {:?}", receipt.pending);
         Ok(receipt)
     }
 

@@ -165,9 +165,9 @@ async fn answer(links: &Links, to: &Target, join: Bytes) -> Result<Result<Fate, 
         Err(other) => Err(other.into()),
         Ok(answer) => match Fate::decode(&answer)? {
             Fate::Refused(reason) => Ok(Err(reason)),
-            Fate::Committed { outcome, position, .. } => match follow::read_outcome(&outcome)? {
+            Fate::Committed { outcome, reach } => match follow::read_outcome(&outcome)? {
                 Err(refusal) => Ok(Err(refusal.to_string())),
-                Ok(_) => bail!("it took effect at {position}"),
+                Ok(_) => bail!("it took effect at {}", reach.position),
             },
             other @ (Fate::NoLeader | Fate::Unknown(_)) => Ok(Ok(other)),
         },

@@ -18,13 +18,18 @@ enum Home {
 }
 
 /// The libraries of floors 0 to 2. A new one is a commit of its own, with its reason.
-const PURE: [(&str, Home, &str); 12] = [
+const PURE: [(&str, Home, &str); 13] = [
     ("bytes", Home::Pure, "bodies are shared, never copied"),
     ("http", Home::Pure, "the field's own nouns for methods, fields and statuses"),
     ("serde", Home::Pure, "configuration nouns and logged commands are derived, not written"),
     ("thiserror", Home::Pure, "one error enum per crate, without boilerplate"),
     ("httpdate", Home::Pure, "dates as RFC 9110 §5.6.7 wants them, in all three forms"),
     ("blake3", Home::Pure, "keys and digests that nobody can aim collisions at"),
+    (
+        "sha2",
+        Home::Only("serve"),
+        "an operator's token is kept as a digest that any shell can make",
+    ),
     ("xxhash-rust", Home::Pure, "checksums and ring tokens that are the same on every build"),
     ("hashring", Home::Only("placement"), "the ring itself"),
     ("bincode", Home::Only("wire"), "the one codec; bytes go in and out there only"),
@@ -34,7 +39,7 @@ const PURE: [(&str, Home, &str); 12] = [
 ];
 
 /// The libraries that one shell is built around, and who may use each.
-const SHELLED: [(&str, &[&str]); 12] = [
+const SHELLED: [(&str, &[&str]); 13] = [
     ("chitchat", &["membership"]),
     ("quinn", &["transport"]),
     ("rustls", &["transport"]),
@@ -42,6 +47,7 @@ const SHELLED: [(&str, &[&str]); 12] = [
     ("x509-parser", &["transport"]),
     ("openraft", &["consensus"]),
     ("sled", &["consensus"]),
+    ("foyer-common", &["storage"]),
     ("foyer-memory", &["storage"]),
     // The program has a small client for the admin API.
     ("hyper", &["gateway", "shoal"]),

@@ -1,7 +1,8 @@
 //! Manifests: versions live in the root, and every crate takes the workspace's lints.
 //!
 //! One place to read what we depend on, one version of each. A crate says only that it needs a
-//! library, perhaps with more features.
+//! library, perhaps with more features. The simulator alone writes the lints out: it defines two
+//! functions of libc again, for which `unsafe_code` is denied there and not forbidden.
 
 use toml::{Table, Value};
 
@@ -11,6 +12,8 @@ use super::workspace::{crates, line_of};
 
 /// The tables of a manifest that hold dependencies.
 const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
+/// The crate that may say `#[expect(unsafe_code, reason = …)]`.
+const INTERPOSER: &str = "crates/sim/Cargo.toml";
 
 #[test]
 fn every_version_stands_in_the_workspace() {
@@ -26,8 +29,12 @@ fn every_version_stands_in_the_workspace() {
 #[test]
 fn every_crate_takes_the_workspace_lints() {
     let mut report = Report::default();
+    let root = tree::file("Cargo.toml").expect("the workspace has a manifest");
     for (path, text) in manifests() {
-        own_lints(path, text, &mut report);
+        match path {
+            INTERPOSER => copied_lints(path, text, &root.text, &mut report),
+            _ => own_lints(path, text, &mut report),
+        }
     }
     report.finish();
 }
@@ -74,6 +81,18 @@ fn own_lints(path: &str, text: &str, report: &mut Report) {
     }
 }
 
+/// The workspace's lints word for word, but for the one.
+fn copied_lints(path: &str, text: &str, root: &str, report: &mut Report) {
+    let mut workspace = parsed(root).remove("workspace");
+    let mut lints = workspace.as_mut().and_then(|table| table.as_table_mut()?.remove("lints"));
+    let rust = lints.as_mut().and_then(|lints| lints.get_mut("rust")?.as_table_mut());
+    rust.map(|rust| rust.insert("unsafe_code".into(), "deny".into())).unwrap_or_default();
+    if parsed(text).remove("lints") != lints {
+        let what = "copy the lints of the workspace, with `unsafe_code = \"deny\"`";
+        report.add(path, line_of(text, "[lints.rust]"), what);
+    }
+}
+
 fn parsed(text: &str) -> Table {
     text.parse().expect("cargo has read this manifest already")
 }
@@ -90,5 +109,9 @@ fn a_version_or_a_lint_of_its_own_is_found() {
         "[dependencies]\na.workspace = true\nb = '1'\n[target.'cfg(unix)'.dependencies]\nc = '1'";
     own_versions("own", own, &mut report);
     own_lints("own", "[lints.rust]\nunsafe_code = 'warn'", &mut report);
-    report.expect(&["own:1: lints", "own:3: `b`", "own:5: `c`", "root:3: `b`"]);
+    let root = "[workspace.lints.rust]\nunsafe_code = 'forbid'\nx = 'warn'";
+    let copy = "[lints.rust]\nunsafe_code = 'deny'\nx = 'warn'";
+    copied_lints("copy", copy, root, &mut report);
+    copied_lints("copy", "[lints.rust]\nunsafe_code = 'deny'", root, &mut report);
+    report.expect(&["copy:1: copy", "own:1: lints", "own:3: `b`", "own:5: `c`", "root:3: `b`"]);
 }

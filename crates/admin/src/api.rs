@@ -6,6 +6,7 @@
 mod status;
 mod distributions;
 mod invalidations;
+mod scopes;
 mod nodes;
 mod probes;
 mod problems;
@@ -98,7 +99,8 @@ fn documented() -> OpenApiRouter<Counter> {
         .routes(routes!(status::read))
         .routes(routes!(distributions::list))
         .routes(routes!(distributions::read, distributions::put, distributions::delete))
-        .routes(routes!(invalidations::create))
+        .routes(routes!(invalidations::list, invalidations::create))
+        .routes(routes!(invalidations::read))
         .routes(routes!(nodes::remove))
         .routes(routes!(probes::openapi))
         .routes(routes!(probes::metrics))

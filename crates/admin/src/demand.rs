@@ -2,10 +2,11 @@
 //!
 //! Every write of the API takes the same three, so they are read in one place.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use control::CommandId;
-use model::limits::{ADMIN_WAIT_MAX, IDEMPOTENCY_KEY_CHARS_MAX, SUBMIT};
+use model::limits::{ADMIN_WAIT_MAX, IDEMPOTENCY_KEY_CHARS_MAX, PURGE_WAIT, SUBMIT};
 use model::{Invalid, Level};
 
 use crate::problem::{Fault, Problem};
@@ -30,16 +31,46 @@ impl Demand {
         wait: Option<Level>,
         timeout_ms: Option<u64>,
     ) -> Result<Demand, Problem> {
-        let id = key.as_deref().map(command_id).transpose()?;
-        let patience = timeout_ms.map_or(SUBMIT, Duration::from_millis);
-        if patience.is_zero() || patience > ADMIN_WAIT_MAX {
-            let given = patience.as_millis();
-            let most = ADMIN_WAIT_MAX.as_millis();
-            let detail = format!("timeout_ms: {given} given, expected 1 to {most}");
-            return Err(Problem::new(Fault::Malformed, detail));
-        }
-        Ok(Demand { key, id, level: wait.unwrap_or(Level::Applied), patience })
+        Demand::of(key, wait.unwrap_or(Level::Applied), patience(timeout_ms, SUBMIT)?)
     }
+
+    /// The same for a purge, which waits longer: a node that went silent holds `fenced` up until
+    /// its lease is over.
+    pub(crate) fn of_purge(
+        key: Option<String>,
+        level: Level,
+        timeout_ms: Option<u64>,
+    ) -> Result<Demand, Problem> {
+        Demand::of(key, level, patience(timeout_ms, PURGE_WAIT)?)
+    }
+
+    fn of(key: Option<String>, level: Level, patience: Duration) -> Result<Demand, Problem> {
+        let id = key.as_deref().map(command_id).transpose()?;
+        Ok(Demand { key, id, level, patience })
+    }
+}
+
+/// The id in a path: as receipts print it, or the key that was chosen for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KnownId(pub(crate) CommandId);
+
+impl FromStr for KnownId {
+    type Err = Invalid;
+
+    fn from_str(given: &str) -> Result<KnownId, Invalid> {
+        command_id(given).map(KnownId)
+    }
+}
+
+/// How long a caller waits.
+pub(crate) fn patience(timeout_ms: Option<u64>, default: Duration) -> Result<Duration, Problem> {
+    let patience = timeout_ms.map_or(default, Duration::from_millis);
+    if patience.is_zero() || patience > ADMIN_WAIT_MAX {
+        let (given, most) = (patience.as_millis(), ADMIN_WAIT_MAX.as_millis());
+        let detail = format!("timeout_ms: {given} given, expected 1 to {most}");
+        return Err(Problem::new(Fault::Malformed, detail));
+    }
+    Ok(patience)
 }
 
 /// The id behind a key: 32 hex digits are an id as receipts print it, anything else is hashed.
@@ -93,6 +124,8 @@ mod tests {
         assert_eq!(read(None).unwrap().patience, Duration::from_secs(10));
         assert_eq!(read(None).unwrap().level, Level::Applied);
         assert_eq!(read(Some(120_000)).unwrap().patience, ADMIN_WAIT_MAX);
+        let purge = Demand::of_purge(None, Level::Fenced, None).unwrap();
+        assert_eq!((purge.level, purge.patience), (Level::Fenced, Duration::from_secs(30)));
         for bad in [0, 120_001, u64::MAX] {
             let problem = read(Some(bad)).unwrap_err();
             assert!(problem.detail.contains("expected 1 to 120000"), "{problem:?}");

@@ -23,7 +23,7 @@ mod error;
 mod testing;
 
 pub use api::openapi;
-pub use desk::{Desk, Readiness};
+pub use desk::{Copies, Desk, Planned, Readiness};
 pub use door::Door;
 pub use error::AdminError;
 pub use metrics::{Metrics, Readings};

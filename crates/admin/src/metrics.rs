@@ -26,13 +26,17 @@ pub use readings::Readings;
 /// The media type of what [`Metrics::encode`] writes.
 pub(crate) const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// What a purge may be waited for, in their order.
+const LEVELS: [Level; 3] = [Level::Committed, Level::Applied, Level::Fenced];
+
 /// The registry of one node.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     answered: [[Answered; Verdict::ALL.len()]; Tier::ALL.len()],
     origin_fetches: [Counter; Tier::ALL.len()],
-    purges: [[Counter; Outcome::ALL.len()]; 2],
+    purges: [[Counter; Outcome::ALL.len()]; LEVELS.len()],
+    time_to_fenced: Timings,
     gauges: Gauges,
 }
 
@@ -52,6 +56,7 @@ impl Metrics {
             answered: answered(&mut registry),
             origin_fetches: origin_fetches(&mut registry),
             purges: purges(&mut registry),
+            time_to_fenced: time_to_fenced(&mut registry),
             gauges: Gauges::register(&mut registry),
             registry,
         }
@@ -72,6 +77,10 @@ impl Metrics {
     /// Counts a purge that was submitted here, to come as far as `wanted`.
     pub fn purged(&self, wanted: Level, answer: &Result<Receipt, SubmitError>) {
         self.purges[wanted as usize][Outcome::of(wanted, answer) as usize].inc();
+        let fenced = answer.as_ref().ok().and_then(|receipt| receipt.progressed.fenced);
+        if let Some(took) = fenced.filter(|_| wanted == Level::Fenced) {
+            self.time_to_fenced.observe(took);
+        }
     }
 
     /// Takes over what was read off the rest of the node.
@@ -122,11 +131,18 @@ fn origin_fetches(registry: &mut Registry) -> [Counter; Tier::ALL.len()] {
     Tier::ALL.map(|tier| family.get_or_create_owned(&TierLabels { tier: tier.as_str() }))
 }
 
-fn purges(registry: &mut Registry) -> [[Counter; Outcome::ALL.len()]; 2] {
+fn time_to_fenced(registry: &mut Registry) -> Timings {
+    let timings = Timings::default();
+    let help = "From the leader's receipt of a purge until no node could serve what it covers";
+    registry.register_with_unit("purge_time_to_fenced", help, Unit::Seconds, timings.clone());
+    timings
+}
+
+fn purges(registry: &mut Registry) -> [[Counter; Outcome::ALL.len()]; LEVELS.len()] {
     let family = Family::<OutcomeLabels, Counter>::default();
     let help = "Purges submitted here, by the level waited for and what became of them";
     registry.register("purges", help, family.clone());
-    [Level::Committed, Level::Applied].map(|level| {
+    LEVELS.map(|level| {
         Outcome::ALL.map(|outcome| {
             let level = level.to_string();
             family.get_or_create_owned(&OutcomeLabels { level, outcome: outcome.as_str() })

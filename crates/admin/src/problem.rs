@@ -98,6 +98,10 @@ pub(crate) enum Fault {
     WrongContentType,
     /// Nobody knows whether the command took effect.
     OutcomeUnknown,
+    /// The log knows of no such purge, here and now.
+    NoSuchInvalidation,
+    /// Nobody could be asked how far a command has come.
+    NoLeader,
 }
 
 impl Fault {
@@ -137,6 +141,10 @@ impl Fault {
             Fault::OutcomeUnknown => {
                 (S::SERVICE_UNAVAILABLE, "outcome-unknown", "The outcome is unknown")
             }
+            Fault::NoSuchInvalidation => {
+                (S::NOT_FOUND, "no-such-invalidation", "There is no such invalidation")
+            }
+            Fault::NoLeader => (S::SERVICE_UNAVAILABLE, "no-leader", "No leader can be asked"),
         }
     }
 }
@@ -158,7 +166,9 @@ impl From<Refusal> for Problem {
             Refusal::RosterFull(_) | Refusal::DistributionsFull(_) => Fault::Full,
             Refusal::NoSuchDistribution(_) => Fault::NoSuchDistribution,
             Refusal::AliasTaken { .. } => Fault::AliasTaken,
-            Refusal::Misfit { .. } | Refusal::Scopes { .. } => Fault::Malformed,
+            Refusal::Misfit { .. } | Refusal::Scopes { .. } | Refusal::Lease { .. } => {
+                Fault::Malformed
+            }
         };
         Problem::new(fault, refusal.to_string())
     }

@@ -9,19 +9,19 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use control::{Command, CommandId, Envelope, Fingerprint, State};
-use follow::{Receipt, SubmitError};
+use follow::{Progressed, Receipt, SubmitError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::header::{CONTENT_TYPE, HOST, HeaderName};
 use http::{HeaderMap, Request, StatusCode};
-use model::{Instance, Level, LogPosition, Member, Tiers};
+use model::{Instance, Invalidation, Level, LogPosition, Member, NodeName, Tiers};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::api::router;
 use crate::auth::Access;
-use crate::desk::{Desk, Readiness};
-use crate::view::{LogStatus, NodeRole, NodeStatus, Served, ServedByTier, Status};
+use crate::desk::{Copies, Desk, Planned, Readiness};
+use crate::view::{Canary, LogStatus, NodeRole, NodeStatus, Served, ServedByTier, Status};
 
 /// A command as it came over the desk.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,12 @@ pub(crate) struct FakeDesk {
     pub(crate) hangs: Mutex<bool>,
     /// The level at which receipts are written, whatever is waited for.
     pub(crate) reaches: Mutex<Level>,
+    /// What was asked of the leader.
+    pub(crate) asked: Mutex<Vec<(LogPosition, Level, Duration)>>,
+    /// Whether no leader can be asked.
+    pub(crate) is_alone: Mutex<bool>,
+    /// What was planned.
+    pub(crate) planned: Mutex<Vec<Invalidation>>,
 }
 
 impl FakeDesk {
@@ -54,10 +60,14 @@ impl FakeDesk {
             fails_with: Mutex::default(),
             readiness: Mutex::new(Readiness::Ready),
             hangs: Mutex::default(),
-            reaches: Mutex::new(Level::Applied),
+            reaches: Mutex::new(Level::Fenced),
+            asked: Mutex::default(),
+            is_alone: Mutex::default(),
+            planned: Mutex::default(),
         };
         let mesh = "reef".to_owned();
-        desk.apply(CommandId(1), Command::Form { mesh, founder: member("alpha", 1) }).unwrap();
+        let founder = member("alpha", 1);
+        desk.apply(CommandId(1), Command::Form { mesh, founder, lease_ms: 10_000 }).unwrap();
         let member = member("beta", 2);
         desk.apply(CommandId(2), Command::Join { member, replaces: None }).unwrap();
         for (at, name, alias) in [(3, "shop", "*.shop.example"), (4, "blog", "blog.example")] {
@@ -79,7 +89,8 @@ impl FakeDesk {
     fn apply(&self, id: CommandId, command: Command) -> Result<LogPosition, SubmitError> {
         let mut state = self.state.lock().unwrap();
         let next = LogPosition::new(0, state.applied().index() + 1);
-        let outcome = state.apply(next, &Envelope { id, command }, Fingerprint::default());
+        let entry = (Envelope { id, command }, Fingerprint::default());
+        let outcome = state.apply(next, &[entry]).pop().expect("one command has one outcome");
         outcome.verdict.map(|()| outcome.position).map_err(SubmitError::Refused)
     }
 }
@@ -103,15 +114,30 @@ impl Desk for FakeDesk {
         }
         let id = id.unwrap_or(drawn);
         let level = level.min(*self.reaches.lock().unwrap());
-        let receipt = self.apply(id, command).map(|position| Receipt {
-            id,
-            position,
-            level,
-            committed: Duration::from_millis(4),
-            applied: vec![("alpha".parse().unwrap(), Duration::from_millis(9))],
-            pending: vec!["beta".parse().unwrap()],
-        });
+        let position = self.apply(id, command);
+        let receipt =
+            position.map(|position| Receipt { id, progressed: progressed(position, level) });
         async { receipt }.boxed()
+    }
+
+    fn reach(
+        &self,
+        position: LogPosition,
+        level: Level,
+        patience: Duration,
+    ) -> BoxFuture<'static, Option<Progressed>> {
+        self.asked.lock().unwrap().push((position, level, patience));
+        let reached = *self.reaches.lock().unwrap();
+        let answer = (!*self.is_alone.lock().unwrap()).then(|| progressed(position, reached));
+        async { answer }.boxed()
+    }
+
+    fn plan(&self, purge: Invalidation) -> BoxFuture<'static, Vec<Planned>> {
+        self.planned.lock().unwrap().push(purge);
+        let copies = Some(Copies { count: 3, bytes: 4096 });
+        let alpha = Planned { node: name("alpha"), copies };
+        let beta = Planned { node: name("beta"), copies: None };
+        async { vec![alpha, beta] }.boxed()
     }
 
     fn status(&self) -> Status {
@@ -131,6 +157,8 @@ impl Desk for FakeDesk {
             },
             nodes: state.roster().map(node_status).collect(),
             distributions: state.distributions().count() as u64,
+            lease_ms: 10_000,
+            canary: Canary { samples: 12_345, violations: 0 },
         }
     }
 
@@ -144,6 +172,31 @@ impl Desk for FakeDesk {
 
     fn metrics(&self) -> String {
         crate::Metrics::new().encode()
+    }
+}
+
+fn name(name: &str) -> NodeName {
+    name.parse().unwrap()
+}
+
+/// `alpha` and `gamma` have it; `beta` has not, and its lease runs out where `level` is `fenced`.
+fn progressed(position: LogPosition, level: Level) -> Progressed {
+    let is_fenced = level == Level::Fenced;
+    let [pending, expired] = [!is_fenced, is_fenced].map(|holds| match holds {
+        true => vec![name("beta")],
+        false => Vec::new(),
+    });
+    Progressed {
+        position,
+        level,
+        committed: Duration::from_millis(4),
+        fenced: is_fenced.then_some(Duration::from_millis(12)),
+        applied: [("alpha", 9), ("gamma", 5)]
+            .map(|(node, millis)| (name(node), Duration::from_millis(millis)))
+            .into(),
+        pending,
+        expired,
+        cut: 2,
     }
 }
 
@@ -259,5 +312,8 @@ fn node_status(member: &Member) -> NodeStatus {
         lag: 0,
         load: 0,
         served: ServedByTier { edge: Served::of(4, 3), ..ServedByTier::default() },
+        lease_age_ms: alive.then_some(400),
+        fenced: !alive,
+        canary: Canary::default(),
     }
 }

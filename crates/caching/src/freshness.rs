@@ -64,9 +64,14 @@ pub fn initial_age(
 ) -> Duration {
     let date = field::date(response, &DATE);
     let apparent = date.and_then(|date| wall_now.duration_since(date).ok()).unwrap_or_default();
-    // RFC 9111 §5.1: of several members the first counts, and an invalid one is ignored.
+    apparent.max(said_age(response).unwrap_or_default().saturating_add(response_delay))
+}
+
+/// The age that the response says it has. RFC 9111 §5.1: of several members the first counts, and
+/// an invalid one is ignored.
+pub fn said_age(response: &HeaderMap) -> Option<Duration> {
     let age = field::all_members(response, &AGE).next().and_then(Seconds::parse);
-    apparent.max(age.map_or(Duration::ZERO, Seconds::duration).saturating_add(response_delay))
+    age.map(Seconds::duration)
 }
 
 /// RFC 9111 §5.3: `Expires` counts from `Date`; what is no date, especially `0`, lies in the past,

@@ -11,6 +11,7 @@ pub mod freshness;
 pub mod plan;
 pub mod key;
 pub mod variant;
+pub mod tags;
 pub mod revalidate;
 pub mod range;
 pub mod status;
@@ -22,12 +23,15 @@ mod field;
 mod testing;
 
 pub use directive::{CacheControl, RequestDirectives, Seconds};
-pub use freshness::{ensure_date, initial_age};
+pub use freshness::{ensure_date, initial_age, said_age};
 pub use hop::strip_hop_by_hop;
 pub use key::key;
-pub use plan::{Plan, Stored, Why, is_failure, may_serve_on_error, plan};
+pub use plan::{Plan, Stored, Validity, Why, is_failure, may_serve_on_error, plan};
 pub use range::{Ranged, content_range, resolve, unsatisfied_range};
-pub use revalidate::{Condition, Validators, evaluate, freshen, matches, not_modified_fields};
+pub use revalidate::{
+    Condition, Validators, evaluate, freshen, matches, matches_strongly, not_modified_fields,
+};
 pub use status::{CacheStatus, Handling};
 pub use storable::{Terms, Unstorable, storable};
+pub use tags::{TAG_FIELDS, tags};
 pub use variant::{Vary, variant_key, vary};

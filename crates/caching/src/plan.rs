@@ -2,7 +2,7 @@
 //!
 //! Decides on parsed terms and an age, without allocating: this runs on every hit.
 //! Viewers' `Cache-Control` is honoured, as RFC 9111 §5.2.1 asks; CloudFront ignores it.
-//! Whether the copy was purged is not asked here: what was purged is never found.
+//! What purges make of the copy was found out before; what a hard one covers never comes here.
 
 use std::time::Duration;
 
@@ -20,6 +20,20 @@ pub struct Stored<'a> {
     pub age: Duration,
     /// Whether the origin can be asked about it.
     pub has_validator: bool,
+    /// What is known of it apart from its age.
+    pub validity: Validity,
+}
+
+/// What purges, or not knowing of them, make of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// Nothing speaks against it.
+    Sound,
+    /// A soft purge covers it, noticed that long ago: it counts as stale at least since then.
+    Softened(Duration),
+    /// A purge may cover it that nobody here has heard of: it is no answer until the origin was
+    /// asked.
+    Unproven,
 }
 
 /// What to do.
@@ -28,7 +42,7 @@ pub enum Plan {
     /// Serve the copy.
     Serve,
     /// Serve the copy although it is stale, and refresh it in the background.
-    ServeStale,
+    ServeStale(Why),
     /// Ask the origin whether the copy is still good.
     Revalidate(Why),
     /// Ask the origin for the whole response.
@@ -48,6 +62,10 @@ pub enum Why {
     Unusable,
     /// The copy is stale.
     Stale,
+    /// A soft purge covers the copy.
+    Softened,
+    /// A purge may cover the copy that this node has not heard of.
+    Unproven,
     /// The origin wants to be asked each time.
     NoCache,
     /// The viewer wants the origin asked.
@@ -69,7 +87,7 @@ impl Why {
             Why::Missing => "uri-miss",
             Why::VaryMissing => "vary-miss",
             Why::Unusable => "miss",
-            Why::Stale | Why::NoCache => "stale",
+            Why::Stale | Why::Softened | Why::Unproven | Why::NoCache => "stale",
             Why::RequestNoCache | Why::RequestMaxAge | Why::RequestMinFresh => "request",
             Why::Method => "method",
             Why::Bypass => "bypass",
@@ -86,7 +104,11 @@ pub fn plan(request: &RequestDirectives, stored: Option<Stored<'_>>) -> Plan {
     };
     match (objection, stored) {
         (None, _) => Plan::Serve,
-        (Some(Why::Stale), Some(stored)) if may_serve_stale(request, stored) => Plan::ServeStale,
+        (Some(why @ (Why::Stale | Why::Softened)), Some(stored))
+            if may_serve_stale(request, stored) =>
+        {
+            Plan::ServeStale(why)
+        }
         (Some(_), _) if request.only_if_cached => Plan::Refuse,
         (Some(why), Some(stored)) if stored.has_validator => Plan::Revalidate(why),
         (Some(why), _) => Plan::Fetch(why),
@@ -96,9 +118,14 @@ pub fn plan(request: &RequestDirectives, stored: Option<Stored<'_>>) -> Plan {
 /// Whether a copy may be served because the origin failed (RFC 5861 §4, RFC 9111 §4.2.4). A fresh
 /// one may, even to a viewer who wanted the origin asked: request directives are advice (§5.2.1).
 /// Where `must-revalidate` or `no-cache` forbids it, the terms have no window.
-pub fn may_serve_on_error(terms: &Terms, age: Duration) -> bool {
-    let is_fresh = !terms.no_cache && terms.is_fresh_at(age);
-    is_fresh || is_within(terms.stale_if_error, staleness(terms, age))
+pub fn may_serve_on_error(stored: Stored<'_>) -> bool {
+    let Stored { terms, age, validity, .. } = stored;
+    let is_fresh = match validity {
+        Validity::Sound => !terms.no_cache && terms.is_fresh_at(age),
+        Validity::Softened(_) => false,
+        Validity::Unproven => return false,
+    };
+    is_fresh || is_within(terms.stale_if_error, staleness(stored))
 }
 
 /// The origin's answers that count as its failure (RFC 5861 §4).
@@ -108,12 +135,18 @@ pub fn is_failure(status: StatusCode) -> bool {
 
 /// What stands against serving the copy as fresh.
 fn objection(request: &RequestDirectives, stored: Stored<'_>) -> Option<Why> {
-    let Stored { terms, age, .. } = stored;
+    let Stored { terms, age, validity, .. } = stored;
+    if validity == Validity::Unproven {
+        return Some(Why::Unproven);
+    }
     if terms.no_cache {
         return Some(Why::NoCache);
     }
     if !terms.is_fresh_at(age) {
         return Some(Why::Stale);
+    }
+    if let Validity::Softened(_) = validity {
+        return Some(Why::Softened);
     }
     if request.no_cache {
         return Some(Why::RequestNoCache);
@@ -136,7 +169,7 @@ fn may_serve_stale(request: &RequestDirectives, stored: Stored<'_>) -> bool {
     if request.no_cache || request.min_fresh.is_some() || is_too_old(request, age) {
         return false;
     }
-    let staleness = staleness(terms, age);
+    let staleness = staleness(stored);
     let viewer_accepts = is_within(request.max_stale.map(Seconds::duration), staleness);
     // RFC 9111 §5.2.1.1: with max-age alone the viewer does not accept a stale response.
     let origin_permits = is_within(terms.stale_while_revalidate, staleness);
@@ -144,8 +177,12 @@ fn may_serve_stale(request: &RequestDirectives, stored: Stored<'_>) -> bool {
         || viewer_accepts && !terms.must_revalidate
 }
 
-fn staleness(terms: &Terms, age: Duration) -> Duration {
-    age.saturating_sub(terms.lifetime)
+fn staleness(stored: Stored<'_>) -> Duration {
+    let by_age = stored.age.saturating_sub(stored.terms.lifetime);
+    match stored.validity {
+        Validity::Sound | Validity::Unproven => by_age,
+        Validity::Softened(since) => by_age.max(since),
+    }
 }
 
 fn is_within(window: Option<Duration>, staleness: Duration) -> bool {
@@ -167,12 +204,13 @@ mod tests {
 
     fn check(request: &str, terms: Terms, age: u64, expect: Plan) {
         let directives = RequestDirectives::of(&fields(&format!("cache-control:{request}")));
-        let stored = Stored { terms: &terms, age: secs(age), has_validator: true };
+        let validity = Validity::Sound;
+        let stored = Stored { terms: &terms, age: secs(age), has_validator: true, validity };
         assert_eq!(plan(&directives, Some(stored)), expect, "{request:?} {terms:?} {age}");
         let bare = Stored { has_validator: false, ..stored };
         let expect = match expect {
             Plan::Revalidate(why) => Plan::Fetch(why),
-            Plan::Serve | Plan::ServeStale | Plan::Fetch(_) | Plan::Refuse => expect,
+            Plan::Serve | Plan::ServeStale(_) | Plan::Fetch(_) | Plan::Refuse => expect,
         };
         assert_eq!(plan(&directives, Some(bare)), expect, "{request:?} without a validator");
     }
@@ -222,7 +260,7 @@ mod tests {
         // RFC 9111 §5.2.1.7.
         check("only-if-cached", FRESH_FOR_60, 0, Plan::Serve);
         check("only-if-cached", FRESH_FOR_60, 60, Plan::Refuse);
-        check("only-if-cached, max-stale", FRESH_FOR_60, 60, Plan::ServeStale);
+        check("only-if-cached, max-stale", FRESH_FOR_60, 60, Plan::ServeStale(Why::Stale));
         check("only-if-cached, no-cache", FRESH_FOR_60, 0, Plan::Refuse);
         let directives = RequestDirectives { only_if_cached: true, ..Default::default() };
         assert_eq!(plan(&directives, None), Plan::Refuse);
@@ -232,13 +270,13 @@ mod tests {
     fn a_stale_copy_is_served_while_it_is_refreshed() {
         // RFC 5861 §3.
         let terms = Terms { stale_while_revalidate: Some(secs(10)), ..FRESH_FOR_60 };
-        check("", terms, 60, Plan::ServeStale);
-        check("", terms, 69, Plan::ServeStale);
+        check("", terms, 60, Plan::ServeStale(Why::Stale));
+        check("", terms, 69, Plan::ServeStale(Why::Stale));
         check("", terms, 70, Plan::Revalidate(Why::Stale));
         for request in ["no-cache", "max-age=0", "max-age=99", "min-fresh=0"] {
             check(request, terms, 61, Plan::Revalidate(Why::Stale));
         }
-        check("max-age=99, max-stale=5", terms, 61, Plan::ServeStale);
+        check("max-age=99, max-stale=5", terms, 61, Plan::ServeStale(Why::Stale));
         let none = Terms { stale_while_revalidate: Some(secs(0)), ..FRESH_FOR_60 };
         check("", none, 60, Plan::Revalidate(Why::Stale));
     }
@@ -246,13 +284,13 @@ mod tests {
     #[test]
     fn a_viewer_may_accept_staleness_unless_the_origin_forbids_it() {
         // RFC 9111 §5.2.1.2 and §4.2.4.
-        check("max-stale", FRESH_FOR_60, 999, Plan::ServeStale);
-        check("max-stale=10", FRESH_FOR_60, 69, Plan::ServeStale);
+        check("max-stale", FRESH_FOR_60, 999, Plan::ServeStale(Why::Stale));
+        check("max-stale=10", FRESH_FOR_60, 69, Plan::ServeStale(Why::Stale));
         check("max-stale=10", FRESH_FOR_60, 70, Plan::Revalidate(Why::Stale));
         let strict = Terms { must_revalidate: true, ..FRESH_FOR_60 };
         check("max-stale", strict, 61, Plan::Revalidate(Why::Stale));
         let windowed = Terms { stale_while_revalidate: Some(secs(5)), ..strict };
-        check("", windowed, 64, Plan::ServeStale);
+        check("", windowed, 64, Plan::ServeStale(Why::Stale));
         check("max-stale", windowed, 66, Plan::Revalidate(Why::Stale));
     }
 
@@ -268,7 +306,46 @@ mod tests {
             (Terms { stale_if_error: Some(secs(0)), ..FRESH_FOR_60 }, 60, false),
             (Terms { no_cache: true, ..FRESH_FOR_60 }, 0, false),
         ] {
-            assert_eq!(may_serve_on_error(&terms, secs(age)), expect, "{terms:?} {age}");
+            let validity = Validity::Sound;
+            let stored = Stored { terms: &terms, age: secs(age), has_validator: true, validity };
+            assert_eq!(may_serve_on_error(stored), expect, "{terms:?} {age}");
+        }
+    }
+
+    #[test]
+    fn a_soft_purge_makes_a_copy_stale_from_when_it_was_noticed() {
+        let windowed = Terms { stale_while_revalidate: Some(secs(10)), ..FRESH_FOR_60 };
+        let windowed = Terms { stale_if_error: Some(secs(20)), ..windowed };
+        let asks = Plan::Revalidate(Why::Softened);
+        for (terms, age, since, expect, on_error) in [
+            (FRESH_FOR_60, 0, 0, asks, false),
+            (windowed, 0, 0, Plan::ServeStale(Why::Softened), true),
+            (windowed, 59, 9, Plan::ServeStale(Why::Softened), true),
+            (windowed, 59, 10, asks, true),
+            (windowed, 59, 20, asks, false),
+            (windowed, 69, 3, Plan::ServeStale(Why::Stale), true),
+            (windowed, 70, 3, Plan::Revalidate(Why::Stale), true),
+            (windowed, 80, 3, Plan::Revalidate(Why::Stale), false),
+        ] {
+            let validity = Validity::Softened(secs(since));
+            let stored = Stored { terms: &terms, age: secs(age), has_validator: true, validity };
+            let found = plan(&RequestDirectives::default(), Some(stored));
+            assert_eq!(found, expect, "{terms:?} {age} {since}");
+            assert_eq!(may_serve_on_error(stored), on_error, "{terms:?} {age} {since}");
+        }
+    }
+
+    #[test]
+    fn an_unproven_copy_is_no_answer_however_much_staleness_is_accepted() {
+        let windows = Some(secs(1_000));
+        let terms = Terms { stale_while_revalidate: windows, ..FRESH_FOR_60 };
+        let terms = Terms { stale_if_error: windows, ..terms };
+        let validity = Validity::Unproven;
+        for (age, request) in [(0, ""), (70, ""), (70, "max-stale")] {
+            let directives = RequestDirectives::of(&fields(&format!("cache-control:{request}")));
+            let stored = Stored { terms: &terms, age: secs(age), has_validator: true, validity };
+            assert_eq!(plan(&directives, Some(stored)), Plan::Revalidate(Why::Unproven));
+            assert!(!may_serve_on_error(stored));
         }
     }
 

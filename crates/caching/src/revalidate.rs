@@ -36,6 +36,14 @@ impl Validators {
         Validators { etag: etag.cloned(), last_modified: last_modified.cloned() }
     }
 
+    /// The same, as far as it tells every byte of one content from another's (RFC 9110 §8.8.1):
+    /// what a copy is asked about that a purge may cover.
+    pub fn strong(response: &HeaderMap) -> Validators {
+        let is_strong = EntityTag::of(response).is_some_and(|etag| etag.is_strong());
+        let etag = response.get(ETAG).filter(|_| is_strong);
+        Validators { etag: etag.cloned(), last_modified: None }
+    }
+
     /// Whether there is nothing to ask about.
     pub fn is_none(&self) -> bool {
         self.etag.is_none() && self.last_modified.is_none()
@@ -75,6 +83,13 @@ pub fn matches(stored: &HeaderMap, answer: &HeaderMap) -> bool {
     }
 }
 
+/// Whether that 304 also says that every byte is the same: it names no weaker tag than the strong
+/// one that it was asked about.
+pub fn matches_strongly(stored: &HeaderMap, answer: &HeaderMap) -> bool {
+    let is_weak = EntityTag::of(answer).is_some_and(|etag| !etag.is_strong());
+    !Validators::strong(stored).is_none() && !is_weak && matches(stored, answer)
+}
+
 /// The copy's head with the fields and timing of the 304 that speaks of it (RFC 9111 §3.2 and
 /// §4.3.4). Its status stays, and so does the older of the two log positions.
 pub fn freshen(stored: &Head, answer: &Head) -> Head {
@@ -96,6 +111,7 @@ pub fn freshen(stored: &Head, answer: &Head) -> Head {
         requested_at: answer.requested_at,
         received_at: answer.received_at,
         initial_age: answer.initial_age,
+        proof_age: answer.proof_age,
     }
 }
 
@@ -187,6 +203,7 @@ mod tests {
             requested_at: Moment::at(secs(at)),
             received_at: Moment::at(secs(at + 1)),
             initial_age: secs(at + 2),
+            proof_age: secs(at + 3),
         }
     }
 
@@ -265,6 +282,7 @@ mod tests {
             assert_eq!(fresh.requested_at, answer.requested_at);
             assert_eq!(fresh.received_at, answer.received_at);
             assert_eq!(fresh.initial_age, answer.initial_age);
+            assert_eq!(fresh.proof_age, answer.proof_age);
         }
     }
 

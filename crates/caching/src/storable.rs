@@ -14,6 +14,7 @@ use model::limits::VARY_FIELDS_MAX;
 use crate::directive::{CacheControl, RequestDirectives, Seconds};
 use crate::freshness;
 use crate::revalidate::Validators;
+use crate::tags::tags;
 use crate::variant::{Vary, vary};
 
 /// How a stored response may be served.
@@ -98,6 +99,8 @@ pub enum Unstorable {
     SetCookie,
     /// The request carries a cookie, and the origin did not say that the answer may be kept.
     Cookie,
+    /// More tags than [`model::limits::TAGS_MAX`], or one that no purge could name.
+    Tags,
     /// Never fresh, and nothing to ask about it: it would never be served.
     NeverFresh,
 }
@@ -117,6 +120,7 @@ impl Unstorable {
             Unstorable::VaryTooMany => "vary-too-many",
             Unstorable::SetCookie => "set-cookie",
             Unstorable::Cookie => "cookie",
+            Unstorable::Tags => "tags",
             Unstorable::NeverFresh => "never-fresh",
         }
     }
@@ -182,7 +186,7 @@ fn check_message(
     Ok(())
 }
 
-/// What the request and `Vary` prohibit (RFC 9111 §3, §3.5 and §4.1).
+/// What the request, tags and `Vary` prohibit (RFC 9111 §3, §3.5 and §4.1).
 fn check_sharing(
     request: &HeaderMap,
     response: &HeaderMap,
@@ -195,6 +199,7 @@ fn check_sharing(
     if request.contains_key(AUTHORIZATION) && !is_for_all {
         return Err(Unstorable::Authorization);
     }
+    tags(response)?;
     match vary(response) {
         Vary::Any => Err(Unstorable::VaryAny),
         Vary::Fields(fields) if fields.len() > VARY_FIELDS_MAX => Err(Unstorable::VaryTooMany),

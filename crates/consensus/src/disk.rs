@@ -12,11 +12,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use sled::Tree;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::ConsensusError;
 use crate::mark::Mark;
+use crate::medium::{Medium, MemoryDisk};
+use crate::tree::Tree;
 
 /// sled's page cache; its own default is 1 GB.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
@@ -28,7 +29,7 @@ type Report = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 /// An open data directory.
 pub(crate) struct Disk {
-    directory: PathBuf,
+    medium: Medium,
     /// Single facts: the vote, how far is committed, how far is purged. sled's own first tree.
     pub(crate) facts: Tree,
     /// The Raft log.
@@ -41,17 +42,53 @@ pub(crate) struct Disk {
 
 /// What is released when the last user of the directory is gone.
 pub(crate) struct Files {
-    db: sled::Db,
-    log: File,
+    /// Nothing where everything is in memory.
+    open: Option<Open>,
     mark: Mark,
-    _lock: File,
     #[cfg(test)]
     broken: std::sync::atomic::AtomicBool,
     #[cfg(test)]
     syncs: std::sync::atomic::AtomicUsize,
 }
 
+struct Open {
+    db: sled::Db,
+    log: File,
+    _lock: File,
+}
+
 impl Disk {
+    /// Takes over a disk in memory, under the name of a directory.
+    pub(crate) fn in_memory(name: &Path, memory: &MemoryDisk) -> Arc<Disk> {
+        let medium = Medium::memory(name, memory);
+        let tree = |name| match &medium {
+            Medium::Memory(_, memory) => Tree::Memory(memory.clone(), name),
+            Medium::Directory(_) => unreachable!("it was just made of memory"),
+        };
+        let trees = [tree("facts"), tree("log"), tree("journal")];
+        Disk::serve(medium, trees, None, Mark::none())
+    }
+
+    fn serve(
+        medium: Medium,
+        [facts, entries, journal]: [Tree; 3],
+        open: Option<Open>,
+        mark: Mark,
+    ) -> Arc<Disk> {
+        let files = Files {
+            open,
+            mark,
+            #[cfg(test)]
+            broken: false.into(),
+            #[cfg(test)]
+            syncs: 0.into(),
+        };
+        let (syncs, requests) = mpsc::channel(SYNC_WAITERS_MAX);
+        let files = Arc::new(files);
+        tokio::spawn(keep_durable(medium.clone(), files.clone(), requests));
+        Arc::new(Disk { medium, facts, entries, journal, syncs, files })
+    }
+
     /// Opens or creates `directory` for this process alone.
     pub(crate) async fn open(directory: &Path) -> Result<Arc<Disk>, ConsensusError> {
         let wanted = directory.to_owned();
@@ -63,9 +100,9 @@ impl Disk {
         })
     }
 
-    /// The directory, for messages and for the files beside the database.
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
+    /// What it rests on, for messages and for the files beside the database.
+    pub(crate) fn medium(&self) -> &Medium {
+        &self.medium
     }
 
     /// Calls `report` once everything written so far is durable, or is known never to be.
@@ -120,8 +157,9 @@ impl Files {
         #[cfg(test)]
         self.syncs.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         self.mark.claim_after(|| {
-            self.db.flush()?;
-            self.log.sync_data()
+            let Some(open) = &self.open else { return Ok(()) };
+            open.db.flush()?;
+            open.log.sync_data()
         })
     }
 }
@@ -149,21 +187,9 @@ fn open(directory: PathBuf) -> Result<Arc<Disk>, ConsensusError> {
     let mark = Mark::open(&directory).map_err(met)?;
     let log = settle(&directory, &home, &db).map_err(met)?;
     let tree = |name| db.open_tree(name).map_err(|error| refused(&directory, error));
-    let (facts, entries, journal) = ((*db).clone(), tree("log")?, tree("journal")?);
-    let files = Files {
-        db,
-        log,
-        mark,
-        _lock: lock,
-        #[cfg(test)]
-        broken: false.into(),
-        #[cfg(test)]
-        syncs: 0.into(),
-    };
-    let (syncs, requests) = mpsc::channel(SYNC_WAITERS_MAX);
-    let files = Arc::new(files);
-    tokio::spawn(keep_durable(files.clone(), requests));
-    Ok(Arc::new(Disk { directory, facts, entries, journal, syncs, files }))
+    let trees = [(*db).clone(), tree("log")?, tree("journal")?].map(Tree::Sled);
+    let open = Open { db, log, _lock: lock };
+    Ok(Disk::serve(Medium::Directory(directory), trees, Some(open), mark))
 }
 
 /// Makes a newly created database findable after a crash, and opens our own handle of its log.
@@ -193,7 +219,7 @@ fn refused(directory: &Path, error: sled::Error) -> ConsensusError {
 }
 
 /// Runs one sync at a time for everybody who asked before it began. Ends with the last [`Disk`].
-async fn keep_durable(files: Arc<Files>, mut requests: mpsc::Receiver<Report>) {
+async fn keep_durable(medium: Medium, files: Arc<Files>, mut requests: mpsc::Receiver<Report>) {
     let mut failure: Option<(io::ErrorKind, String)> = None;
     while let Some(first) = requests.recv().await {
         let mut waiting = vec![first];
@@ -202,8 +228,7 @@ async fn keep_durable(files: Arc<Files>, mut requests: mpsc::Receiver<Report>) {
         }
         if failure.is_none() {
             let files = files.clone();
-            let synced = tokio::task::spawn_blocking(move || files.sync()).await;
-            let outcome = synced.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+            let outcome = medium.blocking(move || files.sync()).await;
             failure = outcome.err().map(|error| (error.kind(), error.to_string()));
             if let Some((_, reason)) = &failure {
                 tracing::error!(reason, "the disk under the log failed, this node stops voting");
@@ -280,7 +305,7 @@ mod tests {
     async fn after_one_failed_sync_nothing_is_called_durable_again() {
         let home = tempfile::tempdir().unwrap();
         let disk = Disk::open(home.path()).await.unwrap();
-        disk.facts.insert("a", "1").unwrap();
+        disk.facts.insert(b"a", b"1").unwrap();
         disk.durable().await.unwrap();
         disk.break_now();
         assert_eq!(disk.durable().await.unwrap_err().kind(), io::ErrorKind::StorageFull);

@@ -27,6 +27,7 @@ use crate::error::{ChangeError, ConsensusError, ProposeError};
 use crate::journal::Journal;
 use crate::log_store::LogStore;
 use crate::machine::{Machine, Replica};
+use crate::medium::MemoryDisk;
 use crate::network::{Network, Wires};
 use crate::raft::{Metrics, TypeConfig};
 use crate::role::{self, Role};
@@ -75,13 +76,34 @@ impl Group {
         machine: Arc<dyn Machine>,
         network: Arc<dyn Network>,
     ) -> Result<Group, ConsensusError> {
+        let disk = Disk::open(&options.directory).await?;
+        Group::on(disk, options, machine, network).await
+    }
+
+    /// The same on a disk in memory, which is taken away from whoever had it before. The directory
+    /// is only a name then, and nothing is done on another thread.
+    pub async fn open_in_memory(
+        memory: &MemoryDisk,
+        options: Options,
+        machine: Arc<dyn Machine>,
+        network: Arc<dyn Network>,
+    ) -> Result<Group, ConsensusError> {
+        let disk = Disk::in_memory(&options.directory, memory);
+        Group::on(disk, options, machine, network).await
+    }
+
+    async fn on(
+        disk: Arc<Disk>,
+        options: Options,
+        machine: Arc<dyn Machine>,
+        network: Arc<dyn Network>,
+    ) -> Result<Group, ConsensusError> {
         let Options { directory, me, timings } = options.clone();
         let config = timings.config()?;
-        let disk = Disk::open(&directory).await?;
         let directory_in_use = disk.occupancy();
         let met = |error| ConsensusError::met(&directory, error);
         let log = LogStore::open(disk.clone()).map_err(met)?;
-        let replica = Replica::open(&directory, machine).await?;
+        let replica = Replica::open(disk.medium(), machine).await?;
         let journal = Journal::open(disk).await?;
         let committed = log.committed();
         let wires = Wires::new(network, timings);

@@ -52,7 +52,7 @@ struct Saved {
 impl Journal {
     /// The journal in `disk`, rid of what a crash left half done.
     pub(crate) async fn open(disk: Arc<Disk>) -> Result<Journal, ConsensusError> {
-        let file = SnapshotFile::at(disk.directory(), "journal.snapshot");
+        let file = disk.medium().file("journal.snapshot");
         let journal = Journal { inner: Arc::new(Inner { disk, file, ends: Mutex::default() }) };
         journal.blocking(Inner::recover).await?;
         Ok(journal)
@@ -102,8 +102,8 @@ impl Journal {
         work: impl FnOnce(&Inner) -> io::Result<T> + Send + 'static,
     ) -> Result<T, ConsensusError> {
         let inner = self.inner.clone();
-        let done = tokio::task::spawn_blocking(move || work(&inner)).await;
-        let outcome = done.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        let medium = self.inner.disk.medium();
+        let outcome = medium.blocking(move || work(&inner)).await;
         outcome.map_err(|error| self.inner.met(error))
     }
 }
@@ -166,7 +166,7 @@ impl Inner {
     }
 
     fn met(&self, error: io::Error) -> ConsensusError {
-        ConsensusError::met(self.disk.directory(), error)
+        ConsensusError::met(self.disk.medium().directory(), error)
     }
 }
 
@@ -234,8 +234,8 @@ mod tests {
         let journal = open(&home).await;
         journal.append(&entries(1..=3)).unwrap();
         let tree = &journal.inner.disk.journal;
-        let (key, _) = tree.iter().nth(1).unwrap().unwrap();
-        tree.insert(key, "garbage that is no record").unwrap();
+        let (key, _) = tree.range::<[u8; 10]>(..).nth(1).unwrap().unwrap();
+        tree.insert(&key, b"garbage that is no record").unwrap();
         let error = journal.load().await.unwrap_err();
         let text = error.to_string();
         assert!(text.contains(&*home.path().to_string_lossy()), "{text}");

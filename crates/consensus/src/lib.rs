@@ -16,6 +16,7 @@ mod journal;
 mod log_store;
 mod machine;
 mod mark;
+mod medium;
 mod network;
 mod raft;
 mod records;
@@ -24,6 +25,7 @@ mod rpc;
 mod snapshot_file;
 mod timings;
 mod transfer;
+mod tree;
 
 #[cfg(test)]
 mod mesh;
@@ -32,6 +34,7 @@ pub use error::{ChangeError, ConsensusError, ProposeError};
 pub use group::{Group, Options};
 pub use journal::{Journal, Kept};
 pub use machine::Machine;
+pub use medium::MemoryDisk;
 pub use network::{Network, Unreachable};
 pub use role::Role;
 pub use timings::Timings;

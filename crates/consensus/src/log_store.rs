@@ -64,14 +64,13 @@ impl LogStore {
     }
 
     fn fact<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
-        let Some(bytes) = self.disk.facts.get(name)? else { return Ok(None) };
+        let Some(bytes) = self.disk.facts.get(name.as_bytes())? else { return Ok(None) };
         let decoded = codec::decode(&bytes, FACT_BYTES_MAX);
         decoded.map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     fn state(&self, fact: &str, value: &impl Serialize) -> io::Result<()> {
-        self.disk.facts.insert(fact, codec::encode(value).as_ref())?;
-        Ok(())
+        self.disk.facts.insert(fact.as_bytes(), &codec::encode(value))
     }
 
     /// Entries of `from..end`, at least one if there is any, then no more than `bytes` of them.
@@ -204,11 +203,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {
         let disk = self.disk.clone();
-        let removed = tokio::task::spawn_blocking(move || {
+        let remove = move || {
             disk.mark().lower(log_id.index, || records::remove_from(&disk.entries, log_id.index))
-        });
-        let removed = removed.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-        removed.map_err(unwritten)
+        };
+        self.disk.medium().blocking(remove).await.map_err(unwritten)
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError> {
@@ -240,6 +238,8 @@ fn unvoted(error: io::Error) -> StorageError {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use bytes::Bytes;
     use openraft::storage::RaftLogStorageExt;
     use openraft::testing::{StoreBuilder, Suite};
@@ -247,6 +247,7 @@ mod tests {
 
     use super::*;
     use crate::machine::Replica;
+    use crate::medium::MemoryDisk;
     use crate::mesh::Tape;
 
     struct Builder;
@@ -255,8 +256,18 @@ mod tests {
         async fn build(&self) -> Result<(tempfile::TempDir, LogStore, Replica), StorageError> {
             let home = tempfile::tempdir().unwrap();
             let disk = Disk::open(home.path()).await.unwrap();
-            let replica = Replica::open(home.path(), Arc::new(Tape::default())).await.unwrap();
+            let replica = Replica::open(disk.medium(), Arc::new(Tape::default())).await.unwrap();
             Ok((home, LogStore::open(disk).unwrap(), replica))
+        }
+    }
+
+    struct InMemory;
+
+    impl StoreBuilder<TypeConfig, LogStore, Replica, ()> for InMemory {
+        async fn build(&self) -> Result<((), LogStore, Replica), StorageError> {
+            let disk = Disk::in_memory(Path::new("here"), &MemoryDisk::default());
+            let replica = Replica::open(disk.medium(), Arc::new(Tape::default())).await.unwrap();
+            Ok(((), LogStore::open(disk).unwrap(), replica))
         }
     }
 
@@ -277,6 +288,7 @@ mod tests {
     #[test]
     fn it_keeps_what_openraft_asks_of_a_log() {
         Suite::test_all(Builder).unwrap();
+        Suite::test_all(InMemory).unwrap();
     }
 
     #[tokio::test]
@@ -306,8 +318,8 @@ mod tests {
         log.blocking_append((1..=9).map(|index| entry_at(index, 10))).await.unwrap();
         log.purge(entry_at(2, 0).log_id).await.unwrap();
         assert!(log.limited_get_log_entries(2, 6).await.unwrap().is_empty());
-        let from_five = log.disk.entries.range(5u64.to_be_bytes()..).keys().next().unwrap();
-        log.disk.entries.remove(from_five.unwrap()).unwrap();
+        let (five, _) = log.disk.entries.range(5u64.to_be_bytes()..).next().unwrap().unwrap();
+        log.disk.entries.remove(&five).unwrap();
         assert_eq!(log.limited_get_log_entries(3, 5).await.unwrap().len(), 2);
         assert!(log.limited_get_log_entries(3, 9).await.is_err());
         assert!(log.limited_get_log_entries(5, 9).await.is_err());

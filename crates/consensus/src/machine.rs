@@ -8,7 +8,6 @@
 //! A snapshot is on disk before anyone hears of it, so the log behind it may go.
 
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -17,6 +16,7 @@ use openraft::{AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder, Storag
 use serde::{Deserialize, Serialize};
 
 use crate::error::ConsensusError;
+use crate::medium::Medium;
 use crate::raft::{
     Entry, LogId, Snapshot, SnapshotMeta, State, StorageError, StoredMembership, TypeConfig,
 };
@@ -62,27 +62,27 @@ struct Saved {
 
 /// The one snapshot kept. Never replaced by an older one: a slow build may end after an install.
 struct Shelf {
+    medium: Medium,
     file: SnapshotFile,
     newest: Mutex<Option<LogId>>,
 }
 
 impl Replica {
-    /// Brings `machine` up to the snapshot in `directory`, if there is one it does not know.
+    /// Brings `machine` up to the snapshot on `medium`, if there is one it does not know.
     pub(crate) async fn open(
-        directory: &Path,
+        medium: &Medium,
         machine: Arc<dyn Machine>,
     ) -> Result<Replica, ConsensusError> {
-        let file = SnapshotFile::at(directory, "raft.snapshot");
-        let shelf = Arc::new(Shelf { file, newest: Mutex::default() });
+        let (directory, file) = (medium.directory(), medium.file("raft.snapshot"));
+        let shelf = Arc::new(Shelf { medium: medium.clone(), file, newest: Mutex::default() });
         let met = |error| ConsensusError::met(directory, error);
         let Some(saved) = shelf.clone().load().await.map_err(met)? else {
             let membership = StoredMembership::default();
             return Ok(Replica { machine, shelf, applied: None, membership });
         };
         let state = State { index: saved.index, bytes: saved.state };
-        install(machine.clone(), state).await.map_err(|error| ConsensusError::Snapshot {
-            directory: directory.to_owned(),
-            reason: error.to_string(),
+        install(medium, machine.clone(), state).await.map_err(|error| {
+            ConsensusError::Snapshot { directory: directory.to_owned(), reason: error.to_string() }
         })?;
         let SnapshotMeta { last_log_id: applied, last_membership: membership, .. } = saved.meta;
         Ok(Replica { machine, shelf, applied, membership })
@@ -143,7 +143,7 @@ impl RaftStateMachine<TypeConfig> for Replica {
     ) -> Result<(), StorageError> {
         let saved =
             Saved { meta: meta.clone(), index: snapshot.index, state: snapshot.bytes.clone() };
-        install(self.machine.clone(), *snapshot).await.map_err(unsaved)?;
+        install(&self.shelf.medium, self.machine.clone(), *snapshot).await.map_err(unsaved)?;
         self.shelf.clone().keep(saved).await.map_err(unsaved)?;
         self.applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
@@ -161,8 +161,8 @@ impl RaftStateMachine<TypeConfig> for Replica {
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
     async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
         let machine = self.machine.clone();
-        let taken = tokio::task::spawn_blocking(move || machine.snapshot()).await;
-        let (index, state) = taken.map_err(|panic| unsaved(io::Error::other(panic)))?;
+        let taken = self.shelf.medium.blocking(move || Ok(machine.snapshot())).await;
+        let (index, state) = taken.map_err(unsaved)?;
         let applied = self.applied.map_or(0, |id| id.index);
         if index < applied {
             return Err(broken("its snapshot lacks entries that were applied"));
@@ -190,17 +190,19 @@ impl Saved {
 
 impl Shelf {
     async fn load(self: Arc<Self>) -> io::Result<Option<Saved>> {
-        on_disk(move || {
+        let medium = self.medium.clone();
+        let load = move || {
             let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
             let saved = self.file.read::<Saved>()?;
             *newest = saved.as_ref().and_then(|saved| saved.meta.last_log_id);
             Ok(saved)
-        })
-        .await
+        };
+        medium.blocking(load).await
     }
 
     async fn keep(self: Arc<Self>, saved: Saved) -> io::Result<()> {
-        on_disk(move || {
+        let medium = self.medium.clone();
+        let keep = move || {
             let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
             if saved.meta.last_log_id < *newest {
                 return Ok(());
@@ -208,26 +210,19 @@ impl Shelf {
             self.file.replace(&saved)?;
             *newest = saved.meta.last_log_id;
             Ok(())
-        })
-        .await
+        };
+        medium.blocking(keep).await
     }
 }
 
-async fn install(machine: Arc<dyn Machine>, state: State) -> io::Result<()> {
-    on_disk(move || {
+async fn install(medium: &Medium, machine: Arc<dyn Machine>, state: State) -> io::Result<()> {
+    let install = move || {
         if state.index <= machine.applied() {
             return Ok(());
         }
         machine.install(state.index, state.bytes).map_err(io::Error::other)
-    })
-    .await
-}
-
-/// Runs long work off the threads that answer heartbeats.
-async fn on_disk<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
+    };
+    medium.blocking(install).await
 }
 
 /// A machine that breaks its contract stops the node; openraft would not notice a panic here.
@@ -256,7 +251,7 @@ mod tests {
     async fn a_machine_ahead_of_raft_skips_and_its_snapshot_keeps_the_log_id_of_raft() {
         let home = tempfile::tempdir().unwrap();
         let tape = Arc::new(Tape::default());
-        let mut replica = Replica::open(home.path(), tape.clone()).await.unwrap();
+        let mut replica = Replica::open(&home.path().into(), tape.clone()).await.unwrap();
         tape.apply((1..=5).map(|at| (at, Bytes::from(format!("{at}")))).collect());
         let outcomes = replica.apply([entry(1, "1"), entry(2, "2")]).await.unwrap();
         assert_eq!(outcomes.len(), 2);
@@ -266,7 +261,7 @@ mod tests {
         assert_eq!(snapshot.snapshot.index, 5);
 
         let fresh = Arc::new(Tape::default());
-        let mut again = Replica::open(home.path(), fresh.clone()).await.unwrap();
+        let mut again = Replica::open(&home.path().into(), fresh.clone()).await.unwrap();
         assert_eq!(again.applied_state().await.unwrap().0.unwrap().index, 2);
         assert_eq!(fresh.applied(), 5);
         again.apply([entry(3, "3")]).await.unwrap();
@@ -276,7 +271,8 @@ mod tests {
     #[tokio::test]
     async fn an_older_snapshot_never_replaces_a_newer_one() {
         let home = tempfile::tempdir().unwrap();
-        let mut replica = Replica::open(home.path(), Arc::new(Tape::default())).await.unwrap();
+        let mut replica =
+            Replica::open(&home.path().into(), Arc::new(Tape::default())).await.unwrap();
         replica.apply([entry(1, "a")]).await.unwrap();
         let mut slow = replica.get_snapshot_builder().await;
         replica.apply([entry(2, "b")]).await.unwrap();
@@ -290,12 +286,12 @@ mod tests {
     async fn a_snapshot_of_twenty_megabytes_is_kept() {
         let home = tempfile::tempdir().unwrap();
         let tape = Arc::new(Tape::default());
-        let mut replica = Replica::open(home.path(), tape.clone()).await.unwrap();
+        let mut replica = Replica::open(&home.path().into(), tape.clone()).await.unwrap();
         tape.apply(vec![(1, Bytes::from(vec![3; 20 * 1024 * 1024]))]);
         replica.apply([entry(1, "skipped")]).await.unwrap();
         replica.get_snapshot_builder().await.build_snapshot().await.unwrap();
         let fresh = Arc::new(Tape::default());
-        Replica::open(home.path(), fresh.clone()).await.unwrap();
+        Replica::open(&home.path().into(), fresh.clone()).await.unwrap();
         assert!(fresh.commands() == tape.commands());
     }
 
@@ -320,15 +316,15 @@ mod tests {
     #[tokio::test]
     async fn a_machine_that_breaks_its_contract_is_an_error() {
         let home = tempfile::tempdir().unwrap();
-        let mut replica = Replica::open(home.path(), Arc::new(Sieve)).await.unwrap();
+        let mut replica = Replica::open(&home.path().into(), Arc::new(Sieve)).await.unwrap();
         assert!(replica.apply([entry(1, "a")]).await.is_err());
         assert!(replica.get_snapshot_builder().await.build_snapshot().await.is_err());
 
         let home = tempfile::tempdir().unwrap();
-        let mut good = Replica::open(home.path(), Arc::new(Tape::default())).await.unwrap();
+        let mut good = Replica::open(&home.path().into(), Arc::new(Tape::default())).await.unwrap();
         good.apply([entry(1, "a")]).await.unwrap();
         good.get_snapshot_builder().await.build_snapshot().await.unwrap();
-        let refusal = Replica::open(home.path(), Arc::new(Sieve)).await.err().unwrap();
+        let refusal = Replica::open(&home.path().into(), Arc::new(Sieve)).await.err().unwrap();
         assert!(refusal.to_string().ends_with("sieves hold nothing"), "{refusal}");
     }
 
@@ -336,7 +332,8 @@ mod tests {
     async fn a_damaged_snapshot_names_the_directory_and_the_way_out() {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("raft.snapshot"), "nonsense").unwrap();
-        let refusal = Replica::open(home.path(), Arc::new(Tape::default())).await.err().unwrap();
+        let refusal =
+            Replica::open(&home.path().into(), Arc::new(Tape::default())).await.err().unwrap();
         assert!(matches!(refusal, ConsensusError::Damaged { .. }), "{refusal}");
         assert!(refusal.to_string().contains(&*home.path().to_string_lossy()), "{refusal}");
     }

@@ -30,7 +30,8 @@ pub(crate) struct Height {
 
 /// The mark of one log.
 pub(crate) struct Mark {
-    file: Mutex<File>,
+    /// Nothing where the log is in memory, which loses nothing quietly.
+    file: Option<Mutex<File>>,
     written: Mutex<Height>,
 }
 
@@ -39,10 +40,14 @@ impl Mark {
     pub(crate) fn open(directory: &Path) -> io::Result<Mark> {
         let mut readable = File::options();
         readable.create(true).truncate(false).read(true).write(true);
-        let file = Mutex::new(readable.open(directory.join("mark"))?);
-        let mark = Mark { file, written: Mutex::default() };
-        *mark.written() = read(&mark.file())?.unwrap_or_default();
-        Ok(mark)
+        let file = readable.open(directory.join("mark"))?;
+        let written = Mutex::new(read(&file)?.unwrap_or_default());
+        Ok(Mark { file: Some(Mutex::new(file)), written })
+    }
+
+    /// A mark that claims nothing.
+    pub(crate) fn none() -> Mark {
+        Mark { file: None, written: Mutex::default() }
     }
 
     /// Compares the claim with what the log holds, and takes that as the present height.
@@ -73,7 +78,7 @@ impl Mark {
         let file = self.file();
         let height = *self.written();
         sync()?;
-        write(&file, height)
+        file.map_or(Ok(()), |file| write(&file, height))
     }
 
     /// Lowers the claim to entries before `next`, durably, then runs `removal`. May block for as
@@ -89,13 +94,16 @@ impl Mark {
             written.next = written.next.min(next);
             *written
         };
-        write(&file, height)?;
-        file.sync_data()?;
+        if let Some(file) = file {
+            write(&file, height)?;
+            file.sync_data()?;
+        }
         removal()
     }
 
-    fn file(&self) -> MutexGuard<'_, File> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    fn file(&self) -> Option<MutexGuard<'_, File>> {
+        let file = self.file.as_ref()?;
+        Some(file.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn written(&self) -> MutexGuard<'_, Height> {

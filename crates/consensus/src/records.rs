@@ -11,8 +11,9 @@ use std::io;
 
 use bytes::{Bytes, BytesMut};
 use model::limits::FRAME_BYTES_MAX;
-use sled::Tree;
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::tree::{Pairs, Piece, Tree};
 
 const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 13;
@@ -29,7 +30,7 @@ pub(crate) fn put(tree: &Tree, index: u64, record: &[u8]) -> io::Result<()> {
     whole.extend_from_slice(&xxh3_64(record).to_le_bytes());
     whole.extend_from_slice(record);
     for (number, part) in (0u16..).zip(whole.chunks(PART_BYTES)) {
-        tree.insert(key(index, number), part)?;
+        tree.insert(&key(index, number), part)?;
     }
     Ok(())
 }
@@ -43,7 +44,7 @@ pub(crate) fn scan(tree: &Tree, index: u64) -> impl Iterator<Item = io::Result<(
 
 /// The index of the last record.
 pub(crate) fn last(tree: &Tree) -> io::Result<Option<u64>> {
-    match tree.last()? {
+    match tree.range::<Key>(..).next_back().transpose()? {
         None => Ok(None),
         Some((key, _)) => split(&key).map(|(index, _)| Some(index)),
     }
@@ -51,16 +52,16 @@ pub(crate) fn last(tree: &Tree) -> io::Result<Option<u64>> {
 
 /// Removes every record from `index` on.
 pub(crate) fn remove_from(tree: &Tree, index: u64) -> io::Result<()> {
-    for key in tree.range(key(index, 0)..).keys().rev() {
-        tree.remove(key?)?;
+    for pair in tree.range(key(index, 0)..).rev() {
+        tree.remove(&pair?.0)?;
     }
     Ok(())
 }
 
 /// Removes every record up to and including `index`.
 pub(crate) fn remove_through(tree: &Tree, index: u64) -> io::Result<()> {
-    for key in tree.range(..=key(index, u16::MAX)).keys() {
-        tree.remove(key?)?;
+    for pair in tree.range(..=key(index, u16::MAX)) {
+        tree.remove(&pair?.0)?;
     }
     Ok(())
 }
@@ -77,10 +78,7 @@ pub(crate) fn drop_torn_end(tree: &Tree) -> io::Result<Option<u64>> {
     }
 }
 
-fn gather(
-    first: sled::Result<(sled::IVec, sled::IVec)>,
-    rest: &mut sled::Iter,
-) -> io::Result<(u64, Bytes)> {
+fn gather(first: io::Result<(Piece, Piece)>, rest: &mut Pairs) -> io::Result<(u64, Bytes)> {
     let (key, head) = first?;
     let (index, number) = split(&key)?;
     let (length, checksum) = header(&head).filter(|_| number == 0).ok_or_else(|| damaged(index))?;
@@ -111,7 +109,9 @@ fn header(part: &[u8]) -> Option<(usize, u64)> {
         .then_some((length, u64::from_le_bytes(*checksum)))
 }
 
-fn key(index: u64, part: u16) -> [u8; 10] {
+type Key = [u8; 10];
+
+fn key(index: u64, part: u16) -> Key {
     let mut key = [0; 10];
     key[..8].copy_from_slice(&index.to_be_bytes());
     key[8..].copy_from_slice(&part.to_be_bytes());
@@ -137,12 +137,20 @@ fn torn(index: u64) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
 
-    fn tree() -> (sled::Db, Tree) {
+    use super::*;
+    use crate::medium::{Medium, MemoryDisk};
+
+    /// Both kinds of tree, and what has to be held meanwhile.
+    fn trees() -> (sled::Db, [Tree; 2]) {
         let db = sled::Config::new().temporary(true).open().unwrap();
-        let tree = db.open_tree("records").unwrap();
-        (db, tree)
+        let tree = Tree::Sled(db.open_tree("records").unwrap());
+        let Medium::Memory(_, memory) = Medium::memory(Path::new("here"), &MemoryDisk::default())
+        else {
+            unreachable!("it is in memory")
+        };
+        (db, [tree, Tree::Memory(memory, "records")])
     }
 
     fn read(tree: &Tree, from: u64) -> Vec<(u64, Bytes)> {
@@ -151,53 +159,62 @@ mod tests {
 
     #[test]
     fn records_of_every_size_come_back_in_order() {
-        let (_db, tree) = tree();
-        let sizes = [0, 1, PART_BYTES - HEADER_BYTES, PART_BYTES, 3 * PART_BYTES, 1_000_003];
-        let record = |size: usize| Bytes::from(vec![size as u8 ^ 0x5a; size]);
-        let written: Vec<_> = (7u64..).zip(sizes).map(|(at, size)| (at, record(size))).collect();
-        for (index, record) in &written {
-            put(&tree, *index, record).unwrap();
+        let (_db, trees) = trees();
+        for tree in trees {
+            let sizes = [0, 1, PART_BYTES - HEADER_BYTES, PART_BYTES, 3 * PART_BYTES, 1_000_003];
+            let record = |size: usize| Bytes::from(vec![size as u8 ^ 0x5a; size]);
+            let written: Vec<_> =
+                (7u64..).zip(sizes).map(|(at, size)| (at, record(size))).collect();
+            for (index, record) in &written {
+                put(&tree, *index, record).unwrap();
+            }
+            assert_eq!(read(&tree, 0), written);
+            assert_eq!(read(&tree, 9), written[2..]);
+            assert_eq!(last(&tree).unwrap(), Some(12));
         }
-        assert_eq!(read(&tree, 0), written);
-        assert_eq!(read(&tree, 9), written[2..]);
-        assert_eq!(last(&tree).unwrap(), Some(12));
     }
 
     #[test]
     fn removal_takes_whole_records_from_either_end() {
-        let (_db, tree) = tree();
-        for index in 1..=9 {
-            put(&tree, index, &vec![0; 10_000]).unwrap();
+        let (_db, trees) = trees();
+        for tree in trees {
+            for index in 1..=9 {
+                put(&tree, index, &vec![0; 10_000]).unwrap();
+            }
+            remove_through(&tree, 3).unwrap();
+            remove_from(&tree, 8).unwrap();
+            let left: Vec<u64> = read(&tree, 0).into_iter().map(|(index, _)| index).collect();
+            assert_eq!(left, [4, 5, 6, 7]);
         }
-        remove_through(&tree, 3).unwrap();
-        remove_from(&tree, 8).unwrap();
-        let left: Vec<u64> = read(&tree, 0).into_iter().map(|(index, _)| index).collect();
-        assert_eq!(left, [4, 5, 6, 7]);
     }
 
     #[test]
     fn a_torn_last_record_is_dropped_and_a_damaged_one_is_not() {
-        let (_db, tree) = tree();
-        put(&tree, 1, &[1; 20_000]).unwrap();
-        put(&tree, 2, &[2; 20_000]).unwrap();
-        tree.remove(key(2, 4)).unwrap();
-        assert_eq!(drop_torn_end(&tree).unwrap(), Some(2));
-        assert_eq!(drop_torn_end(&tree).unwrap(), None);
-        assert_eq!(last(&tree).unwrap(), Some(1));
+        let (_db, trees) = trees();
+        for tree in trees {
+            put(&tree, 1, &[1; 20_000]).unwrap();
+            put(&tree, 2, &[2; 20_000]).unwrap();
+            tree.remove(&key(2, 4)).unwrap();
+            assert_eq!(drop_torn_end(&tree).unwrap(), Some(2));
+            assert_eq!(drop_torn_end(&tree).unwrap(), None);
+            assert_eq!(last(&tree).unwrap(), Some(1));
 
-        tree.insert(key(1, 2), vec![9; PART_BYTES]).unwrap();
-        assert_eq!(drop_torn_end(&tree).unwrap_err().kind(), io::ErrorKind::InvalidData);
-        tree.remove(key(1, 0)).unwrap();
-        assert_eq!(drop_torn_end(&tree).unwrap_err().kind(), io::ErrorKind::InvalidData);
+            tree.insert(&key(1, 2), &[9; PART_BYTES]).unwrap();
+            assert_eq!(drop_torn_end(&tree).unwrap_err().kind(), io::ErrorKind::InvalidData);
+            tree.remove(&key(1, 0)).unwrap();
+            assert_eq!(drop_torn_end(&tree).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
     }
 
     #[test]
     fn a_record_is_version_length_checksum_and_bytes() {
-        let (_db, tree) = tree();
-        put(&tree, 258, b"ab").unwrap();
-        let (key, value) = tree.first().unwrap().unwrap();
-        assert_eq!(key.as_ref(), [0, 0, 0, 0, 0, 0, 1, 2, 0, 0]);
-        let checksum = xxh3_64(b"ab").to_le_bytes();
-        assert_eq!(value.as_ref(), [&[1, 2, 0, 0, 0][..], &checksum, b"ab"].concat());
+        let (_db, trees) = trees();
+        for tree in trees {
+            put(&tree, 258, b"ab").unwrap();
+            let (key, value) = tree.range::<Key>(..).next().unwrap().unwrap();
+            assert_eq!(*key, [0, 0, 0, 0, 0, 0, 1, 2, 0, 0]);
+            let checksum = xxh3_64(b"ab").to_le_bytes();
+            assert_eq!(*value, *[&[1, 2, 0, 0, 0][..], &checksum, b"ab"].concat());
+        }
     }
 }

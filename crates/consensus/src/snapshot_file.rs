@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use model::limits::SNAPSHOT_BYTES_MAX;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +17,7 @@ use wire::codec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::disk;
+use crate::medium::Memory;
 
 /// Room beside the state itself: the membership of a snapshot.
 const ENVELOPE_BYTES_MAX: usize = 64 * 1024;
@@ -23,23 +25,30 @@ const ENVELOPE_BYTES_MAX: usize = 64 * 1024;
 /// The place of one such file. All calls block.
 #[derive(Debug)]
 pub(crate) struct SnapshotFile {
-    directory: PathBuf,
+    place: Place,
     name: &'static str,
+}
+
+#[derive(Debug)]
+enum Place {
+    Directory(PathBuf),
+    Memory(Memory),
 }
 
 impl SnapshotFile {
     /// The file `name` in `directory`, which exists.
     pub(crate) fn at(directory: &Path, name: &'static str) -> SnapshotFile {
-        SnapshotFile { directory: directory.to_owned(), name }
+        SnapshotFile { place: Place::Directory(directory.to_owned()), name }
+    }
+
+    /// The file `name` in memory.
+    pub(crate) fn in_memory(memory: Memory, name: &'static str) -> SnapshotFile {
+        SnapshotFile { place: Place::Memory(memory), name }
     }
 
     /// What was replaced last, if anything ever was.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> io::Result<Option<T>> {
-        let bytes = match fs::read(self.directory.join(self.name)) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(bytes) = self.bytes()? else { return Ok(None) };
         let whole = bytes
             .split_last_chunk()
             .filter(|(message, checksum)| xxh3_64(message) == u64::from_le_bytes(**checksum));
@@ -51,13 +60,32 @@ impl SnapshotFile {
     /// Replaces the content; on return it is durable.
     pub(crate) fn replace<T: Serialize>(&self, content: &T) -> io::Result<()> {
         let message = codec::encode(content);
-        let next = self.directory.join(format!("{}.new", self.name));
+        let checksum = xxh3_64(&message).to_le_bytes();
+        let directory = match &self.place {
+            Place::Directory(directory) => directory,
+            Place::Memory(memory) => {
+                let bytes = [&*message, &checksum].concat().into();
+                return memory.access(|content| drop(content.files.insert(self.name, bytes)));
+            }
+        };
+        let next = directory.join(format!("{}.new", self.name));
         let mut file = File::create(&next)?;
         file.write_all(&message)?;
-        file.write_all(&xxh3_64(&message).to_le_bytes())?;
+        file.write_all(&checksum)?;
         file.sync_all()?;
-        fs::rename(&next, self.directory.join(self.name))?;
-        disk::sync_directory(&self.directory)
+        fs::rename(&next, directory.join(self.name))?;
+        disk::sync_directory(directory)
+    }
+
+    fn bytes(&self) -> io::Result<Option<Bytes>> {
+        match &self.place {
+            Place::Memory(memory) => memory.access(|content| content.files.get(self.name).cloned()),
+            Place::Directory(directory) => match fs::read(directory.join(self.name)) {
+                Ok(bytes) => Ok(Some(bytes.into())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            },
+        }
     }
 
     fn damaged(&self, why: impl std::fmt::Display) -> io::Error {

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use model::{
-    Distribution, DistributionName, Host, Instance, Invalidation, LogPosition, Member, NodeName,
+    Distribution, DistributionName, Effect, Host, Instance, Invalidation, LogPosition, Member,
+    NodeName, Scope,
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +39,7 @@ impl Fingerprint {
     }
 }
 
-/// A command with its id: one entry of the log.
+/// A command with its id. One or several of them are an entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
     /// Makes repetition harmless.
@@ -56,6 +57,8 @@ pub enum Command {
         mesh: String,
         /// The node that was told to bootstrap.
         founder: Member,
+        /// How long nodes may serve without hearing of later purges, in milliseconds.
+        lease_ms: u32,
     },
     /// A node enters the roster, or says anew where it stands.
     Join {
@@ -88,6 +91,23 @@ pub struct Outcome {
     pub verdict: Result<(), Refusal>,
     /// Of the entry that had it.
     pub fingerprint: Fingerprint,
+}
+
+/// An invalidation, as the log remembers it for those who ask later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The command's id.
+    pub id: CommandId,
+    /// Where it stands in the log.
+    pub position: LogPosition,
+    /// Whose content.
+    pub distribution: DistributionName,
+    /// Gone, or stale.
+    pub effect: Effect,
+    /// How many scopes it named.
+    pub scopes: u32,
+    /// The first of them.
+    pub first: Scope,
 }
 
 /// Why a command changed nothing.
@@ -138,6 +158,16 @@ pub enum Refusal {
     /// The id was used for something else: its outcome says nothing about this command.
     #[error("this idempotency key belongs to another command: use a new one")]
     KeyReused,
+    /// The lease is out of bounds.
+    #[error("a lease of {given_ms} ms was given, expected {min_ms} to {max_ms}")]
+    Lease {
+        /// What was given.
+        given_ms: u32,
+        /// The shortest.
+        min_ms: u32,
+        /// The longest.
+        max_ms: u32,
+    },
     /// The mesh has as many distributions as it may.
     #[error("the mesh has {0} distributions, which is the limit")]
     DistributionsFull(u64),

@@ -1,155 +1,192 @@
-//! The invalidation map of one distribution: scope → the last position at which it was purged.
+//! The invalidation map of one distribution: what was purged → the last position at which.
 //!
-//! It is state, not a log (rule R15): look-ups are flat in the number of purges ever made, and
-//! memory is bounded by raising the floor, below which every copy is a miss. Over-invalidation is
-//! always safe. Keys are 128-bit fingerprints, so that a purge of an 8 KiB URL costs as much as one
-//! of `/`.
+//! It is state, not a log (rule R15): a look-up costs the same however many purges were ever made,
+//! and memory is bounded by raising the floor, below which every copy is a miss. Over-invalidation
+//! is always safe. Hard and soft purges are two maps of one kind. Keys are 64-bit marks, so that a
+//! purge of an 8 KiB URL costs as much as one of `/`; two scopes with one mark are purged together.
 
-use imbl::OrdMap;
-use model::limits::EPOCHS_MAX;
-use model::{Attributes, Host, LogPosition, Scope};
+use imbl::{OrdMap, Vector};
+use model::limits::{EPOCHS_MAX, GLOBS_MAX};
+use model::{Attributes, Effect, Glob, Host, LogPosition, Scope, Tags};
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-type Fingerprint = u128;
+/// What the purges known of say about one copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// None covers it.
+    Good,
+    /// A soft purge covers it: it has to be revalidated.
+    Softened,
+    /// A hard purge covers it: it is gone.
+    Old,
+}
 
 /// When which content of one distribution was last purged.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Epochs {
-    floor: LogPosition,
-    newest: LogPosition,
-    scopes: OrdMap<Fingerprint, LogPosition>,
-}
-
-const URL: &[u8] = b"url";
-const PREFIX: &[u8] = b"prefix";
-
-fn fingerprint(kind: &[u8], host: Option<&Host>, path: &str) -> Fingerprint {
-    let mut hasher = blake3::Hasher::new();
-    let host = host.map_or("", Host::as_str).as_bytes();
-    for part in [kind, host] {
-        hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
-    }
-    hasher.update(path.as_bytes());
-    let mut short = [0; 16];
-    hasher.finalize_xof().fill(&mut short);
-    u128::from_le_bytes(short)
+    hard: Purged<LogPosition>,
+    soft: Purged<LogPosition>,
 }
 
 impl Epochs {
     /// Records that `scope` was purged at `position`.
-    pub fn purge(&mut self, scope: &Scope, position: LogPosition) {
+    pub fn purge(&mut self, scope: &Scope, effect: Effect, position: LogPosition) {
+        match effect {
+            Effect::Hard => self.hard.purge(scope, position),
+            Effect::Soft => self.soft.purge(scope, position),
+        }
+    }
+
+    /// Makes every copy older than `position` a miss; entries it covers are dropped.
+    pub fn raise_floor(&mut self, position: LogPosition) {
+        self.hard.raise_floor(position);
+        self.soft = Purged::default();
+    }
+
+    /// Entries held.
+    pub fn len(&self) -> usize {
+        self.hard.len() + self.soft.len()
+    }
+
+    /// Whether nothing but a floor is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// When something that covers the copy was last purged for good.
+    pub fn last_hard_purge(&self, attributes: &Attributes, tags: &Tags) -> LogPosition {
+        self.hard.last_purge_of(attributes, tags)
+    }
+
+    /// How a copy fetched `as_of` that position stands.
+    pub fn standing(&self, attributes: &Attributes, tags: &Tags, as_of: LogPosition) -> Standing {
+        if self.hard.covers(attributes, tags, as_of) {
+            Standing::Old
+        } else if self.soft.covers(attributes, tags, as_of) {
+            Standing::Softened
+        } else {
+            Standing::Good
+        }
+    }
+}
+
+/// What was purged when. `P` is a position of the log, or any other order of events.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Purged<P: Clone> {
+    floor: P,
+    newest: P,
+    scopes: OrdMap<u64, P>,
+    globs: Vector<Pattern<P>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Pattern<P> {
+    host: Option<Host>,
+    glob: Glob,
+    last: P,
+}
+
+const URL: u64 = 1;
+const PREFIX: u64 = 2;
+const TAG: u64 = 3;
+const HOST: u64 = 4;
+
+/// The same path under another host or as another kind of scope has another mark.
+fn mark(kind: u64, host: Option<&Host>, path: &str) -> u64 {
+    let seed = host.map_or(0, |host| xxh3_64_with_seed(host.as_str().as_bytes(), kind));
+    xxh3_64_with_seed(path.as_bytes(), seed ^ kind)
+}
+
+fn mark_of_tag(tag: u64) -> u64 {
+    xxh3_64_with_seed(&tag.to_le_bytes(), TAG)
+}
+
+impl<P: Copy + Ord + Default> Purged<P> {
+    /// Records that `scope` was purged at `position`.
+    pub fn purge(&mut self, scope: &Scope, position: P) {
         self.newest = self.newest.max(position);
         let key = match scope {
             Scope::All => return self.raise_floor(position),
-            Scope::Url { host, path } => fingerprint(URL, host.as_ref(), path.as_str()),
-            Scope::Prefix { host, directory } => {
-                fingerprint(PREFIX, host.as_ref(), directory.as_str())
-            }
+            Scope::Url { host, path } => mark(URL, host.as_ref(), path.as_str()),
+            Scope::Prefix { host, directory } => mark(PREFIX, host.as_ref(), directory.as_str()),
+            Scope::Tag(tag) => mark_of_tag(tag.mark()),
+            Scope::Host(host) => mark(HOST, Some(host), ""),
+            Scope::Glob { host, pattern } => return self.match_glob(host, pattern, position),
         };
+        self.insert(key, position);
+    }
+
+    fn insert(&mut self, key: u64, position: P) {
         self.scopes.insert(key, position);
         if self.scopes.len() > EPOCHS_MAX {
             self.raise_floor(position);
         }
     }
 
-    /// Makes every copy older than `position` a miss; entries it covers are dropped.
-    pub fn raise_floor(&mut self, position: LogPosition) {
+    /// Keeps the newest patterns apart; the oldest of too many is widened to its directory.
+    fn match_glob(&mut self, host: &Option<Host>, glob: &Glob, last: P) {
+        self.globs.retain(|known| known.host != *host || known.glob != *glob);
+        self.globs.push_back(Pattern { host: host.clone(), glob: glob.clone(), last });
+        if self.globs.len() > GLOBS_MAX
+            && let Some(oldest) = self.globs.pop_front()
+        {
+            let directory = oldest.glob.widened();
+            let key = mark(PREFIX, oldest.host.as_ref(), directory.as_str());
+            let last = self.scopes.get(&key).copied().map_or(oldest.last, |p| p.max(oldest.last));
+            self.insert(key, last);
+        }
+    }
+
+    /// Makes everything older than `position` covered; entries below it are dropped.
+    pub fn raise_floor(&mut self, position: P) {
         self.floor = self.floor.max(position);
         self.newest = self.newest.max(position);
         self.scopes = OrdMap::new();
+        self.globs = Vector::new();
     }
 
-    /// The position of the last purge of any kind: a copy checked there needs no look-up.
-    pub fn newest(&self) -> LogPosition {
-        self.newest
+    /// Entries held.
+    pub fn len(&self) -> usize {
+        self.scopes.len() + self.globs.len()
     }
 
-    /// The last position at which something covering `attributes` was purged.
-    pub fn last_purge_of(&self, attributes: &Attributes) -> LogPosition {
+    /// Whether nothing but a floor is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a purge after `as_of` covers a copy.
+    pub fn covers(&self, attributes: &Attributes, tags: &Tags, as_of: P) -> bool {
+        as_of < self.newest && as_of < self.last_purge_of(attributes, tags)
+    }
+
+    /// When something that covers the copy was last purged: 2 × (1 + depth) + 1 + tags look-ups,
+    /// and [`GLOBS_MAX`] patterns at most.
+    pub fn last_purge_of(&self, attributes: &Attributes, tags: &Tags) -> P {
+        let globs = self.globs.iter().filter(|pattern| pattern.matches(attributes));
+        let last = globs.map(|pattern| pattern.last).fold(self.floor, P::max);
         if self.scopes.is_empty() {
-            return self.floor;
+            return last;
         }
-        let path = &attributes.path;
-        let hosts = [None, Some(&attributes.host)];
-        let last = hosts.into_iter().flat_map(|host| {
-            let url = fingerprint(URL, host, path.as_str());
-            let directories = path.directories();
-            let prefixes = directories.map(move |prefix| fingerprint(PREFIX, host, prefix));
+        let (host, path) = (&attributes.host, &attributes.path);
+        let urls = [None, Some(host)].into_iter().flat_map(|host| {
+            let url = mark(URL, host, path.as_str());
+            let prefixes = path.directories().map(move |prefix| mark(PREFIX, host, prefix));
             std::iter::once(url).chain(prefixes)
         });
-        let found = last.filter_map(|key| self.scopes.get(&key).copied());
-        found.fold(self.floor, LogPosition::max)
+        let tags = tags.marks().iter().map(|tag| mark_of_tag(*tag));
+        let keys = urls.chain(tags).chain([mark(HOST, Some(host), "")]);
+        keys.filter_map(|key| self.scopes.get(&key).copied()).fold(last, P::max)
     }
+}
 
-    /// Whether a copy fetched `as_of` that position must not be served: rule words, *old*.
-    pub fn is_old(&self, attributes: &Attributes, as_of: LogPosition) -> bool {
-        as_of < self.newest && as_of < self.last_purge_of(attributes)
+impl<P> Pattern<P> {
+    fn matches(&self, attributes: &Attributes) -> bool {
+        let same_host = self.host.as_ref().is_none_or(|host| *host == attributes.host);
+        same_host && self.glob.matches(&attributes.path)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use model::Path;
-
-    use super::*;
-
-    fn at(index: u64) -> LogPosition {
-        LogPosition::new(0, index)
-    }
-
-    fn object(host: &str, path: &str) -> Attributes {
-        Attributes {
-            distribution: "shop".parse().unwrap(),
-            host: Host::parse(host).unwrap(),
-            path: Path::parse(path).unwrap(),
-        }
-    }
-
-    #[test]
-    fn a_purge_covers_what_its_scope_says_and_nothing_else() {
-        for (scope, covered, spared) in [
-            ("/a", vec!["x/a", "y/a"], vec!["x/a?q", "x/a/", "x/b"]),
-            ("https://x/a", vec!["x/a"], vec!["y/a"]),
-            ("/d/*", vec!["x/d/", "y/d/e/f?q", "x/d/e"], vec!["x/d", "x/de/f", "x/?/d/"]),
-            ("https://x/d/*", vec!["x/d/e"], vec!["y/d/e"]),
-            ("/*", vec!["x/", "y/a/b?c"], vec![]),
-            ("https://x/*", vec!["x/", "x/a"], vec!["y/"]),
-        ] {
-            let mut epochs = Epochs::default();
-            epochs.purge(&Scope::parse(scope).unwrap(), at(5));
-            let is_old = |given: &str, index| {
-                let (host, path) = given.split_once('/').unwrap();
-                epochs.is_old(&object(host, &format!("/{path}")), at(index))
-            };
-            for given in covered {
-                assert!(is_old(given, 4), "{scope} must cover {given}");
-                assert!(!is_old(given, 5), "{scope} must not cover {given} fetched after it");
-            }
-            for given in spared {
-                assert!(!is_old(given, 4), "{scope} must not cover {given}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_latest_purge_of_a_scope_counts() {
-        let mut epochs = Epochs::default();
-        epochs.purge(&Scope::parse("/a").unwrap(), at(3));
-        epochs.purge(&Scope::parse("/*").unwrap(), at(6));
-        epochs.purge(&Scope::parse("/a").unwrap(), at(9));
-        assert_eq!(epochs.last_purge_of(&object("x", "/a")), at(9));
-        assert_eq!(epochs.last_purge_of(&object("x", "/b")), at(6));
-    }
-
-    #[test]
-    fn a_full_map_becomes_a_floor_and_forgets_nothing() {
-        let mut epochs = Epochs::default();
-        for index in 0..=EPOCHS_MAX as u64 {
-            let scope = Scope::Url { host: None, path: Path::parse(&format!("/{index}")).unwrap() };
-            epochs.purge(&scope, at(index + 1));
-        }
-        assert!(epochs.scopes.is_empty());
-        assert!(epochs.is_old(&object("x", "/0"), at(0)));
-        assert!(epochs.is_old(&object("x", "/never-purged"), at(0)));
-    }
-}
+mod tests;

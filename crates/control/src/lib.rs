@@ -7,9 +7,13 @@
 pub mod command;
 pub mod epochs;
 pub mod receipt;
+pub mod lease;
 pub mod state;
+pub mod tentative;
 
-pub use command::{Command, CommandId, Envelope, Fingerprint, Outcome, Refusal};
-pub use epochs::Epochs;
-pub use receipt::Progress;
+pub use command::{Command, CommandId, Envelope, Fingerprint, Outcome, Record, Refusal};
+pub use epochs::{Epochs, Purged, Standing};
+pub use lease::{Holder, Holders, Lease, Office, Token};
+pub use receipt::{Progress, Timeline};
 pub use state::State;
+pub use tentative::Tentative;

@@ -5,30 +5,37 @@
 //! map, floors and applied position move together (R15).
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use imbl::OrdMap;
-use model::limits::{DISTRIBUTIONS_MAX, MEMBERS_MAX, OUTCOMES_MAX, SCOPES_MAX};
+use imbl::{OrdMap, Vector};
+use model::limits::{
+    DISTRIBUTIONS_MAX, EPOCHS_TOTAL_MAX, INVALIDATIONS_LISTED_MAX, LEASE, LEASE_MAX, LEASE_MIN,
+    MEMBERS_MAX, OUTCOMES_MAX, SCOPES_MAX,
+};
 use model::{
     Attributes, Distribution, DistributionName, Host, Instance, Invalidation, LogPosition, Member,
-    NodeName,
+    NodeName, Tags,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Command, CommandId, Envelope, Fingerprint, Outcome, Refusal};
-use crate::epochs::Epochs;
+use crate::command::{Command, CommandId, Envelope, Fingerprint, Outcome, Record, Refusal};
+use crate::epochs::{Epochs, Standing};
 
 /// Everything the mesh agrees on, as of one position of the log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     applied: LogPosition,
     mesh: Option<String>,
+    lease_ms: u32,
     roster: OrdMap<NodeName, Member>,
     roster_version: LogPosition,
     distributions: OrdMap<DistributionName, Arc<Distribution>>,
     aliases: OrdMap<Host, DistributionName>,
     epochs: OrdMap<DistributionName, Epochs>,
+    epochs_total: usize,
     outcomes: OrdMap<CommandId, Outcome>,
-    outcome_order: OrdMap<LogPosition, CommandId>,
+    outcome_order: Vector<CommandId>,
+    invalidations: Vector<Record>,
 }
 
 impl State {
@@ -40,6 +47,14 @@ impl State {
     /// The mesh's name, once it is formed.
     pub fn mesh(&self) -> Option<&str> {
         self.mesh.as_deref()
+    }
+
+    /// How long a node may serve copies without hearing of later purges.
+    pub fn lease(&self) -> Duration {
+        match self.lease_ms {
+            0 => LEASE,
+            ms => Duration::from_millis(ms.into()),
+        }
     }
 
     /// Who belongs, by name.
@@ -81,15 +96,26 @@ impl State {
         hosts.into_iter().find_map(|pattern| self.aliases.get(&pattern))
     }
 
-    /// When `distribution`'s content was last purged; nothing is known of one that never existed.
-    pub fn epochs(&self, distribution: &DistributionName) -> Option<&Epochs> {
-        self.epochs.get(distribution)
+    /// How a copy fetched `as_of` that position stands among the purges known.
+    pub fn standing(&self, attributes: &Attributes, tags: &Tags, as_of: LogPosition) -> Standing {
+        let epochs = self.epochs.get(&attributes.distribution);
+        epochs.map_or(Standing::Good, |epochs| epochs.standing(attributes, tags, as_of))
     }
 
-    /// Whether a copy of `attributes` fetched `as_of` that position must not be served.
-    pub fn is_old(&self, attributes: &Attributes, as_of: LogPosition) -> bool {
+    /// When something that covers a copy was last purged for good, as far as is remembered.
+    pub fn last_hard_purge(&self, attributes: &Attributes, tags: &Tags) -> LogPosition {
         let epochs = self.epochs.get(&attributes.distribution);
-        epochs.is_some_and(|epochs| epochs.is_old(attributes, as_of))
+        epochs.map_or(LogPosition::ZERO, |epochs| epochs.last_hard_purge(attributes, tags))
+    }
+
+    /// The last invalidations, newest first.
+    pub fn invalidations(&self) -> impl Iterator<Item = &Record> {
+        self.invalidations.iter().rev()
+    }
+
+    /// Entries of all invalidation maps together.
+    pub fn epochs_total(&self) -> usize {
+        self.epochs_total
     }
 
     /// What the log said to the command `id`, if it was applied not long ago.
@@ -102,66 +128,85 @@ impl State {
         self.applied = self.applied.max(position);
     }
 
-    /// Applies one entry: the only way in which anything here changes. A repeated entry hears what
-    /// the first one heard; another one under its id is refused.
+    /// Applies one entry, the commands that share its position: the only way in which anything here
+    /// changes. A repeated command hears what the first one heard; another one under its id is
+    /// refused.
     pub fn apply(
         &mut self,
         position: LogPosition,
-        entry: &Envelope,
+        entry: &[(Envelope, Fingerprint)],
+    ) -> Vec<Outcome> {
+        let is_new = position > self.applied;
+        self.skip(position);
+        let commands = entry.iter();
+        commands.map(|(command, mark)| self.apply_one(position, is_new, command, *mark)).collect()
+    }
+
+    fn apply_one(
+        &mut self,
+        position: LogPosition,
+        is_new: bool,
+        command: &Envelope,
         fingerprint: Fingerprint,
     ) -> Outcome {
-        if let Some(known) = self.outcomes.get(&entry.id) {
-            let known = known.clone();
-            self.skip(position);
+        if let Some(known) = self.outcomes.get(&command.id) {
             return match known.fingerprint == fingerprint {
-                true => known,
+                true => known.clone(),
                 false => Outcome { position, verdict: Err(Refusal::KeyReused), fingerprint },
             };
         }
-        if position <= self.applied {
+        if !is_new {
             return Outcome { position, verdict: Ok(()), fingerprint };
         }
-        self.applied = position;
-        let verdict = self.change(position, &entry.command);
+        let verdict = self.change(position, command);
         let outcome = Outcome { position, verdict, fingerprint };
-        self.remember(entry.id, outcome.clone());
+        self.remember(command.id, outcome.clone());
         outcome
     }
 
     fn remember(&mut self, id: CommandId, outcome: Outcome) {
-        self.outcome_order.insert(outcome.position, id);
+        self.outcome_order.push_back(id);
         self.outcomes.insert(id, outcome);
-        if self.outcomes.len() > OUTCOMES_MAX {
-            let (oldest, rest) = self.outcome_order.without_min();
-            self.outcome_order = rest;
-            if let Some(oldest) = oldest {
-                self.outcomes.remove(&oldest);
-            }
+        if self.outcomes.len() > OUTCOMES_MAX
+            && let Some(oldest) = self.outcome_order.pop_front()
+        {
+            self.outcomes.remove(&oldest);
         }
     }
 
-    fn change(&mut self, position: LogPosition, command: &Command) -> Result<(), Refusal> {
-        if let Command::Form { mesh, founder } = command {
-            return self.form(position, mesh, founder);
+    fn change(&mut self, position: LogPosition, entry: &Envelope) -> Result<(), Refusal> {
+        if let Command::Form { mesh, founder, lease_ms } = &entry.command {
+            return self.form(position, mesh, founder, *lease_ms);
         }
         if self.mesh.is_none() {
             return Err(Refusal::NotFormed);
         }
-        match command {
+        match &entry.command {
             Command::Form { .. } => Err(Refusal::AlreadyFormed),
             Command::Join { member, replaces } => self.join(position, member, *replaces),
             Command::Leave { name, instance } => self.leave(position, name, *instance),
-            Command::PutDistribution(distribution) => self.put(position, distribution),
+            Command::PutDistribution(distribution) => self.put(distribution),
             Command::DeleteDistribution(name) => self.delete(position, name),
-            Command::Invalidate(invalidation) => self.invalidate(position, invalidation),
+            Command::Invalidate(purge) => self.invalidate(position, entry.id, purge),
         }
     }
 
-    fn form(&mut self, at: LogPosition, mesh: &str, founder: &Member) -> Result<(), Refusal> {
+    fn form(
+        &mut self,
+        at: LogPosition,
+        mesh: &str,
+        founder: &Member,
+        lease_ms: u32,
+    ) -> Result<(), Refusal> {
         if self.mesh.is_some() {
             return Err(Refusal::AlreadyFormed);
         }
+        let [min_ms, max_ms] = [LEASE_MIN, LEASE_MAX].map(|bound| bound.as_millis() as u32);
+        if !(min_ms..=max_ms).contains(&lease_ms) {
+            return Err(Refusal::Lease { given_ms: lease_ms, min_ms, max_ms });
+        }
         self.mesh = Some(mesh.to_owned());
+        self.lease_ms = lease_ms;
         self.join(at, founder, None)
     }
 
@@ -204,7 +249,7 @@ impl State {
         Ok(())
     }
 
-    fn put(&mut self, at: LogPosition, distribution: &Distribution) -> Result<(), Refusal> {
+    fn put(&mut self, distribution: &Distribution) -> Result<(), Refusal> {
         distribution
             .check()
             .map_err(|misfit| Refusal::Misfit { key: misfit.key, problem: misfit.problem })?;
@@ -223,9 +268,6 @@ impl State {
             self.aliases.insert(host.clone(), name.clone());
         }
         self.distributions.insert(name.clone(), Arc::new(distribution.clone()));
-        if !known {
-            self.epochs.entry(name.clone()).or_default().raise_floor(at);
-        }
         Ok(())
     }
 
@@ -244,23 +286,58 @@ impl State {
         }
         self.release_aliases(name);
         self.distributions.remove(name);
-        self.epochs.entry(name.clone()).or_default().raise_floor(at);
+        self.change_epochs(name, |epochs| epochs.raise_floor(at));
         Ok(())
     }
 
-    fn invalidate(&mut self, at: LogPosition, purge: &Invalidation) -> Result<(), Refusal> {
-        if !self.distributions.contains_key(&purge.distribution) {
-            return Err(Refusal::NoSuchDistribution(purge.distribution.clone()));
+    fn invalidate(
+        &mut self,
+        at: LogPosition,
+        id: CommandId,
+        purge: &Invalidation,
+    ) -> Result<(), Refusal> {
+        let Invalidation { distribution, scopes, effect } = purge;
+        if !self.distributions.contains_key(distribution) {
+            return Err(Refusal::NoSuchDistribution(distribution.clone()));
         }
-        let given = purge.scopes.len();
-        if given == 0 || given > SCOPES_MAX {
-            return Err(Refusal::Scopes { given: given as u64, max: SCOPES_MAX as u64 });
-        }
-        let epochs = self.epochs.entry(purge.distribution.clone()).or_default();
-        for scope in &purge.scopes {
-            epochs.purge(scope, at);
+        let first = scopes.first().filter(|_| scopes.len() <= SCOPES_MAX);
+        let Some(first) = first.cloned() else {
+            return Err(Refusal::Scopes { given: scopes.len() as u64, max: SCOPES_MAX as u64 });
+        };
+        self.change_epochs(distribution, |epochs| {
+            scopes.iter().for_each(|scope| epochs.purge(scope, *effect, at));
+        });
+        self.bound_epochs(at);
+        let (distribution, effect) = (distribution.clone(), *effect);
+        let scopes = scopes.len() as u32;
+        self.invalidations.push_back(Record {
+            id,
+            position: at,
+            distribution,
+            effect,
+            scopes,
+            first,
+        });
+        if self.invalidations.len() > INVALIDATIONS_LISTED_MAX {
+            self.invalidations.pop_front();
         }
         Ok(())
+    }
+
+    fn change_epochs(&mut self, name: &DistributionName, change: impl FnOnce(&mut Epochs)) {
+        let epochs = self.epochs.entry(name.clone()).or_default();
+        let before = epochs.len();
+        change(epochs);
+        self.epochs_total = self.epochs_total - before + epochs.len();
+    }
+
+    /// Memory is bounded at the cost of whoever uses most of it (I8).
+    fn bound_epochs(&mut self, at: LogPosition) {
+        while self.epochs_total > EPOCHS_TOTAL_MAX {
+            let largest = self.epochs.iter().max_by_key(|(_, epochs)| epochs.len());
+            let Some(name) = largest.map(|(name, _)| name.clone()) else { return };
+            self.change_epochs(&name, |epochs| epochs.raise_floor(at));
+        }
     }
 }
 

@@ -2,20 +2,23 @@
 //! or the parent in the tree.
 //!
 //! Readers load one pointer. There is one writer at a time, positions only rise, and a gap is
-//! refused. The last entries are kept in memory for children that follow; one who is further behind
-//! gets a snapshot. An entry that this build cannot read stops the replica for good (rule R18): it
-//! would rather know nothing new than skip something.
+//! refused. After every change the barrier is passed (responses under way that it covers are cut
+//! off), and only then is it settled, which is what may be acknowledged (rule R12). The last entries
+//! are kept in memory for children that follow; one who is further behind gets a snapshot. An entry
+//! that this build cannot read stops the replica for good (rule R18).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use control::{Envelope, Fingerprint, Outcome, Refusal, State};
 use model::LogPosition;
 use model::limits::{COMMAND_BYTES_MAX, SNAPSHOT_BYTES_MAX};
+use model::position::Watermark;
 use wire::codec::{self, Malformed};
+use wire::log::Entry;
 
 use crate::signal::Signal;
 
@@ -66,16 +69,21 @@ pub enum Needs {
         /// The position of the first.
         first: LogPosition,
         /// One per position.
-        commands: Vec<Bytes>,
+        entries: Vec<Bytes>,
     },
     /// A snapshot: the entries are no longer at hand.
     Snapshot,
 }
 
+/// What has to happen after a change before it may be acknowledged.
+pub type Barrier = Box<dyn Fn(&State) + Send + Sync>;
+
 /// This node's replica.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Replica {
     state: ArcSwap<State>,
+    settled: Watermark,
+    barrier: OnceLock<Barrier>,
     tail: Mutex<Tail>,
     halted: AtomicBool,
     changed: Signal,
@@ -94,6 +102,16 @@ impl Replica {
     /// The position of the last entry applied.
     pub fn applied(&self) -> LogPosition {
         self.state.load().applied()
+    }
+
+    /// The position of the last entry that was applied and has passed the barrier.
+    pub fn settled(&self) -> LogPosition {
+        self.settled.reached()
+    }
+
+    /// Sets what happens after every change, before it counts as settled. The first call counts.
+    pub fn set_barrier(&self, barrier: Barrier) {
+        self.barrier.get_or_init(|| barrier);
     }
 
     /// Notified after every change of the state.
@@ -116,8 +134,9 @@ impl Replica {
     }
 
     /// Applies consecutive entries, the first of them at `first`; those already applied are
-    /// skipped. Empty ones hold no command. One encoded outcome comes back for each.
-    pub fn apply(&self, first: LogPosition, commands: &[Bytes]) -> Result<Vec<Bytes>, ApplyError> {
+    /// skipped. Empty ones hold no command. For each, the encoded outcomes of its commands come
+    /// back.
+    pub fn apply(&self, first: LogPosition, entries: &[Bytes]) -> Result<Vec<Bytes>, ApplyError> {
         let mut tail = self.lock();
         if self.is_halted() {
             return Err(ApplyError::Halted);
@@ -127,10 +146,10 @@ impl Replica {
         if first.epoch() == applied.epoch() && first > after(applied) {
             return Err(ApplyError::Gap { first, applied });
         }
-        let mut outcomes = Vec::with_capacity(commands.len());
-        for (offset, command) in (0..).zip(commands) {
+        let mut outcomes = Vec::with_capacity(entries.len());
+        for (offset, entry) in (0..).zip(entries) {
             let position = LogPosition::new(first.epoch(), first.index() + offset);
-            match apply_one(&mut state, position, command) {
+            match apply_one(&mut state, position, entry) {
                 Ok(outcome) => outcomes.push(codec::encode(&outcome)),
                 Err(malformed) => {
                     self.halted.store(true, Ordering::Release);
@@ -139,7 +158,7 @@ impl Replica {
                 }
             }
             if position > applied {
-                tail.push(position, command.clone());
+                tail.push(position, entry.clone());
             }
         }
         self.publish(state);
@@ -148,7 +167,12 @@ impl Replica {
     }
 
     fn publish(&self, state: State) {
-        self.state.store(Arc::new(state));
+        let state = Arc::new(state);
+        self.state.store(state.clone());
+        if let Some(barrier) = self.barrier.get() {
+            barrier(&state);
+        }
+        self.settled.raise(state.applied());
         self.changed.notify();
     }
 
@@ -185,14 +209,25 @@ impl Replica {
 fn apply_one(
     state: &mut State,
     position: LogPosition,
-    command: &Bytes,
-) -> Result<Outcome, Malformed> {
-    if command.is_empty() {
+    entry: &Bytes,
+) -> Result<Vec<Outcome>, Malformed> {
+    if entry.is_empty() {
         state.skip(position);
-        return Ok(Outcome { position, verdict: Ok(()), fingerprint: Fingerprint::default() });
+        return Ok(Vec::new());
     }
-    let entry: Envelope = codec::decode(command, COMMAND_BYTES_MAX)?;
-    Ok(state.apply(position, &entry, Fingerprint::of(command)))
+    let commands = Entry::decode(entry)?.0;
+    let read = |command: Bytes| {
+        let envelope: Envelope = codec::decode(&command, COMMAND_BYTES_MAX)?;
+        Ok((envelope, Fingerprint::of(&command)))
+    };
+    let commands: Vec<_> = commands.into_iter().map(read).collect::<Result<_, Malformed>>()?;
+    Ok(state.apply(position, &commands))
+}
+
+/// What applying the commands of one entry said, each encoded anew for whoever sent it.
+pub(crate) fn split_outcomes(outcomes: &[u8]) -> Result<Vec<Bytes>, Malformed> {
+    let outcomes: Vec<Outcome> = codec::decode(outcomes, SNAPSHOT_BYTES_MAX)?;
+    Ok(outcomes.iter().map(codec::encode).collect())
 }
 
 /// Reads what applying a command said.
@@ -230,11 +265,11 @@ impl Tail {
             room = room.saturating_sub(command.len().max(16));
             fits
         };
-        let commands: Vec<Bytes> =
+        let entries: Vec<Bytes> =
             self.entries.iter().skip(skip).take_while(fits).cloned().collect();
-        Some(match commands.is_empty() {
+        Some(match entries.is_empty() {
             true => Needs::Nothing,
-            false => Needs::Entries { first: after(position), commands },
+            false => Needs::Entries { first: after(position), entries },
         })
     }
 }
@@ -263,8 +298,8 @@ mod tests {
     }
 
     fn form(id: u128) -> Bytes {
-        let command = Command::Form { mesh: "m".into(), founder: member() };
-        codec::encode(&Envelope { id: CommandId(id), command })
+        let command = Command::Form { mesh: "m".into(), founder: member(), lease_ms: 10_000 };
+        Entry(vec![codec::encode(&Envelope { id: CommandId(id), command })]).encode()
     }
 
     #[test]
@@ -281,8 +316,8 @@ mod tests {
     fn a_child_gets_entries_while_they_are_at_hand_and_a_snapshot_after_that() {
         let replica = Replica::default();
         replica.apply(at(1), &[Bytes::new(), form(1)]).unwrap();
-        let Needs::Entries { first, commands } = replica.needs(at(1)) else { panic!("entries") };
-        assert_eq!((first, commands), (at(2), vec![form(1)]));
+        let Needs::Entries { first, entries } = replica.needs(at(1)) else { panic!("entries") };
+        assert_eq!((first, entries), (at(2), vec![form(1)]));
         assert!(matches!(replica.needs(at(2)), Needs::Nothing));
         for index in 3..=TAIL_ENTRIES_MAX as u64 + 5 {
             replica.apply(at(index), &[Bytes::new()]).unwrap();
@@ -314,6 +349,18 @@ mod tests {
         assert!(matches!(error, Err(ApplyError::Unreadable(_))));
         assert_eq!(replica.applied(), at(1));
         assert!(matches!(replica.apply(at(2), &[form(1)]), Err(ApplyError::Halted)));
+    }
+
+    #[test]
+    fn a_change_is_settled_only_behind_the_barrier() {
+        let replica = Arc::new(Replica::default());
+        let seen = replica.clone();
+        replica.set_barrier(Box::new(move |state| {
+            assert_eq!(seen.applied(), state.applied(), "readers see it first");
+            assert!(seen.settled() < state.applied());
+        }));
+        replica.apply(at(1), &[Bytes::new(), form(1)]).unwrap();
+        assert_eq!(replica.settled(), at(2));
     }
 
     #[test]

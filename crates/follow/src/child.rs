@@ -1,20 +1,24 @@
-//! Spread, the child's side: follow the best parent there is, apply what comes, say how far we are;
-//! on silence, the next parent.
+//! Spread, the child's side: follow the best parent there is, apply what comes, hold its lease, say
+//! how far we are; on silence, the next parent.
+//!
+//! A parent that is left for a better one is told what we have applied until our lease comes from
+//! the other, and then that it is not bound by us any more (R12).
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::future::{BoxFuture, Either, select};
+use futures_util::stream::{BoxStream, FuturesUnordered};
+use futures_util::{FutureExt, StreamExt};
 use model::limits::SNAPSHOT_BYTES_MAX;
 use model::{LogPosition, NodeName};
-use wire::log::{Down, Subscribe, Up};
+use wire::log::{Down, Subscribe};
 
-use crate::Follow;
 use crate::apply::ApplyError;
+use crate::herald::Origin;
 use crate::ports::{Channel, Disconnected};
-use crate::spread::BEAT;
-use crate::upstream;
+use crate::tell::{self, Outgoing};
+use crate::{Follow, herald, upstream};
 
 /// A parent that has said nothing for this long is left.
 const SILENCE: Duration = Duration::from_millis(1_750);
@@ -26,32 +30,64 @@ const RECONSIDER: Duration = Duration::from_secs(2);
 const SECOND_BEST_MAX: u32 = 5;
 /// Entries on the shelf before a snapshot takes their place.
 const SHELF_ENTRIES_MAX: u64 = 8_192;
+/// Former parents that are told at once.
+const FORMER_MAX: usize = 4;
+
+type Incoming = BoxStream<'static, Result<Bytes, Disconnected>>;
 
 /// Why following one parent ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Parted {
-    /// Another parent suits better, or none is needed any more.
-    Better,
+    /// Another parent suits better, or none is needed any more: the stream still holds.
+    Better(Outgoing, Incoming),
     /// The connection ended, fell silent, or brought what cannot be applied.
     Lost,
 }
 
 /// Follows whoever should be followed, for as long as the node runs.
-pub async fn follow(node: &Follow) {
+pub(crate) async fn follow(node: &Follow) {
     let mut avoid: Vec<NodeName> = Vec::new();
+    let mut former: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
     loop {
         let parents = candidates(node);
         let next = parents.iter().find(|parent| !avoid.contains(parent)).cloned();
         let Some(parent) = next else {
             avoid.clear();
-            node.host.sleep(RETRY).await;
+            beside(node.host.sleep(RETRY), &mut former).await;
             continue;
         };
-        match follow_one(node, &parent).await {
-            Parted::Better => avoid.clear(),
+        match beside(follow_one(node, &parent).boxed(), &mut former).await {
             Parted::Lost => avoid.push(parent),
+            Parted::Better(outgoing, incoming) => {
+                avoid.clear();
+                if former.len() < FORMER_MAX {
+                    let leaving = tell::until_left(node, parent, outgoing);
+                    let both =
+                        async { drop(select(leaving.boxed(), drain(incoming).boxed()).await) };
+                    former.push(both.boxed());
+                }
+            }
         }
     }
+}
+
+/// Runs `main` to its end, and what is left of former parents meanwhile.
+async fn beside<T>(
+    mut main: impl Future<Output = T> + Unpin,
+    former: &mut FuturesUnordered<BoxFuture<'_, ()>>,
+) -> T {
+    loop {
+        if former.is_empty() {
+            return main.await;
+        }
+        match select(main, former.next()).await {
+            Either::Left((done, _)) => return done,
+            Either::Right((_, rest)) => main = rest,
+        }
+    }
+}
+
+async fn drain(mut incoming: Incoming) {
+    while let Some(Ok(_)) = incoming.next().await {}
 }
 
 /// Parents by the roster; before there is one, whoever we joined through.
@@ -62,64 +98,70 @@ fn candidates(node: &Follow) -> Vec<NodeName> {
 }
 
 async fn follow_one(node: &Follow, parent: &NodeName) -> Parted {
-    let subscribe = Subscribe { applied: node.replica.applied() };
+    let applied = node.replica.applied();
+    let subscribe = Subscribe { applied, incarnation: node.incarnation };
     let opening = node.peers.follow(parent, subscribe);
     let channel = match select(opening, node.host.sleep(SILENCE)).await {
         Either::Left((Ok(channel), _)) => channel,
         Either::Left((Err(_), _)) | Either::Right(_) => return Parted::Lost,
     };
-    let Channel { outgoing, incoming } = channel;
-    let down = std::pin::pin!(take(node, incoming));
-    let up = std::pin::pin!(tell(node, outgoing));
-    let watch = std::pin::pin!(reconsider(node, parent));
-    let both = select(down, up);
-    match select(both, watch).await {
-        Either::Left((Either::Left((parted, _)), _)) => parted,
-        Either::Left((Either::Right((parted, _)), _)) => parted,
-        Either::Right((parted, _)) => parted,
-    }
+    let Channel { mut outgoing, mut incoming } = channel;
+    let better = {
+        let down = std::pin::pin!(take(node, parent, &mut incoming));
+        let up = std::pin::pin!(tell::upward(node, &mut outgoing));
+        let watch = std::pin::pin!(reconsider(node, parent));
+        matches!(select(select(down, up), watch).await, Either::Right(_))
+    };
+    if better { Parted::Better(outgoing, incoming) } else { Parted::Lost }
 }
 
 /// Ends when the parent should no longer be followed, or when a better one has been there for long:
 /// after a failure the log flows through the near regionals again.
-async fn reconsider(node: &Follow, parent: &NodeName) -> Parted {
+async fn reconsider(node: &Follow, parent: &NodeName) {
     let mut second_best = 0;
     while second_best < SECOND_BEST_MAX {
         node.host.sleep(RECONSIDER).await;
         let parents = candidates(node);
         match parents.iter().position(|candidate| candidate == parent) {
-            None => return Parted::Better,
+            None => return,
             Some(0) => second_best = 0,
             Some(_) => second_best += 1,
         }
     }
-    Parted::Better
 }
 
-async fn take(
-    node: &Follow,
-    mut incoming: futures_util::stream::BoxStream<'static, Result<Bytes, Disconnected>>,
-) -> Parted {
+/// Takes what the parent sends, until it is silent or sends what cannot be.
+async fn take(node: &Follow, parent: &NodeName, incoming: &mut Incoming) {
     let mut snapshot: Vec<u8> = Vec::new();
     loop {
         let frame = match select(incoming.next(), node.host.sleep(SILENCE)).await {
             Either::Left((Some(Ok(frame)), _)) => frame,
-            Either::Left((Some(Err(_)) | None, _)) | Either::Right(_) => return Parted::Lost,
+            Either::Left((Some(Err(_)) | None, _)) | Either::Right(_) => return,
         };
-        let Ok(down) = Down::decode(&frame) else { return Parted::Lost };
-        if take_one(node, down, &mut snapshot).is_err() {
-            return Parted::Lost;
+        let Ok(down) = Down::decode(&frame) else { return };
+        if take_one(node, parent, down, &mut snapshot).is_err() {
+            return;
         }
     }
 }
 
-fn take_one(node: &Follow, down: Down, snapshot: &mut Vec<u8>) -> Result<(), ApplyError> {
+fn take_one(
+    node: &Follow,
+    parent: &NodeName,
+    down: Down,
+    snapshot: &mut Vec<u8>,
+) -> Result<(), ApplyError> {
     match down {
         Down::Beat(applied) => node.confirm.hear(applied),
-        Down::Entries { first, commands } => {
-            node.replica.apply(first, &commands)?;
-            shelve(node, first, &commands);
-            let last = first.index() + commands.len() as u64;
+        Down::Grant(grant) => {
+            node.confirm.hear(grant.applied);
+            node.fence.take(parent, grant, node.replica.applied());
+        }
+        Down::Tentative(entry) => herald::hear(node, &entry, Origin::Above),
+        Down::Entries { first, entries } => {
+            node.replica.apply(first, &entries)?;
+            shelve(node, first, &entries);
+            let last = first.index() + entries.len() as u64;
             node.confirm.hear(LogPosition::new(first.epoch(), last.saturating_sub(1)));
         }
         Down::Snapshot { position, part, last } => {
@@ -138,33 +180,13 @@ fn take_one(node: &Follow, down: Down, snapshot: &mut Vec<u8>) -> Result<(), App
 }
 
 /// Keeps what was applied. Where the shelf has a gap, or has become long, a snapshot puts it right.
-fn shelve(node: &Follow, first: LogPosition, commands: &[Bytes]) {
+fn shelve(node: &Follow, first: LogPosition, entries: &[Bytes]) {
     let last = node.shelf.last();
     let next = LogPosition::new(last.epoch(), last.index() + 1);
     if next == first && node.shelf.entries() < SHELF_ENTRIES_MAX {
-        node.shelf.append(first, commands);
-    } else if first.index() + commands.len() as u64 > next.index() || first.epoch() > next.epoch() {
+        node.shelf.append(first, entries);
+    } else if first.index() + entries.len() as u64 > next.index() || first.epoch() > next.epoch() {
         let (position, snapshot) = node.replica.snapshot();
         node.shelf.replace(position, snapshot);
-    }
-}
-
-async fn tell(
-    node: &Follow,
-    mut outgoing: std::pin::Pin<Box<dyn futures_util::Sink<Bytes, Error = Disconnected> + Send>>,
-) -> Parted {
-    let mut told = control::Progress::default();
-    loop {
-        let news = node.news_since(&told);
-        if !news.is_empty() {
-            for (name, position) in &news {
-                told.note(name.clone(), *position);
-            }
-            if outgoing.send(Up { applied: news }.encode()).await.is_err() {
-                return Parted::Lost;
-            }
-        }
-        let more = || (!node.news_since(&told).is_empty()).then_some(());
-        select(node.heard.until(more), node.host.sleep(BEAT)).await;
     }
 }

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use futures_util::Sink;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use model::{Instance, LogPosition, Moment, NodeName, Region, Tiers};
-use wire::log::{Fate, Submission, Subscribe};
+use model::{Instance, Invalidation, LogPosition, Moment, NodeName, Region, Tiers};
+use wire::exchange::{Finding, Sample};
+use wire::log::{Ask, Fate, Submission, Subscribe, Told};
 
 /// Clock, dice and tasks.
 pub trait Host: Send + Sync {
@@ -30,6 +31,10 @@ pub struct Role {
     pub leads: bool,
     /// Who leads, as far as it knows.
     pub leader: Option<Instance>,
+    /// The term it is in.
+    pub term: u64,
+    /// Whether this very process founded the mesh: before its first term nobody led.
+    pub founded: bool,
 }
 
 /// Why a proposal is not in the log, or not known to be.
@@ -50,13 +55,17 @@ pub enum ProposeError {
 pub trait Group: Send + Sync {
     /// What this node is in it.
     fn role(&self) -> Role;
-    /// Puts a command into the log; answers once it is applied here, with its position and encoded
-    /// outcome.
+    /// Puts an entry into the log; answers once it is applied here, with its position and encoded
+    /// outcomes.
     fn propose(
         &self,
-        command: Bytes,
+        entry: Bytes,
         patience: Duration,
     ) -> BoxFuture<'static, Result<(LogPosition, Bytes), ProposeError>>;
+    /// Asks a quorum whether this node still leads, in a round that begins with this call, and has
+    /// everything applied here that was committed before: the last such position. Never answered
+    /// from a lease, nor before an entry of the present term is committed (R6).
+    fn confirm(&self, patience: Duration) -> BoxFuture<'static, Result<LogPosition, ProposeError>>;
 }
 
 /// A connection to a peer that failed.
@@ -80,6 +89,13 @@ pub trait Peers: Send + Sync {
         to: &NodeName,
         submission: Submission,
     ) -> BoxFuture<'static, Result<Fate, Disconnected>>;
+    /// Asks a small question.
+    fn ask(
+        &self,
+        to: &NodeName,
+        ask: Ask,
+        patience: Duration,
+    ) -> BoxFuture<'static, Result<Told, Disconnected>>;
     /// Follows a parent's log.
     fn follow(
         &self,
@@ -113,6 +129,16 @@ pub trait Members: Send + Sync {
     fn peers(&self) -> Vec<Peer>;
 }
 
+/// The cache of this node, as far as commands concern it.
+pub trait Cache: Send + Sync {
+    /// Cuts off responses under way that a purge applied here covers; says how many.
+    fn stop_old(&self) -> u64;
+    /// What a purge would remove: copies, and their bytes.
+    fn plan(&self, purge: &Invalidation) -> (u64, u64);
+    /// Whether it was right of another node to serve this.
+    fn judge(&self, sample: &Sample) -> Finding;
+}
+
 /// What a node that follows keeps on disk, so that it continues from there. Losing its tail costs
 /// time only.
 pub trait Shelf: Send + Sync {
@@ -121,7 +147,7 @@ pub trait Shelf: Send + Sync {
     /// Entries kept since the last snapshot.
     fn entries(&self) -> u64;
     /// Keeps the entries that follow [`Shelf::last`].
-    fn append(&self, first: LogPosition, commands: &[Bytes]);
+    fn append(&self, first: LogPosition, entries: &[Bytes]);
     /// Keeps a snapshot in place of everything before it.
     fn replace(&self, position: LogPosition, snapshot: Bytes);
 }

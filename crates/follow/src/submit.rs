@@ -9,37 +9,27 @@ use bytes::Bytes;
 use control::{Command, CommandId, Envelope, Refusal};
 use futures_util::future::{Either, select};
 use model::limits::COMMAND_BYTES_MAX;
-use model::{Level, LogPosition, Moment, NodeName};
+use model::{DistributionName, Level, Moment, NodeName, WhenFenced};
 use wire::codec;
 use wire::log::{Fate, Submission};
 
 use crate::apply::read_outcome;
+use crate::herald::Origin;
 use crate::ports::ProposeError;
-use crate::{Follow, receipt};
+use crate::receipt::{Began, Progressed};
+use crate::{Follow, batch, herald, receipt};
 
 /// Nodes that may pass a command on before one of them must lead.
-const HOPS_MAX: u8 = 2;
+pub(crate) const HOPS_MAX: u8 = 2;
 /// Between two tries to find a leader.
-const RETRY: Duration = Duration::from_millis(50);
-/// One proposal is given up after this long, so that a deposed leader's silence does not use up the
-/// whole deadline.
-const PROPOSE: Duration = Duration::from_secs(4);
-
+pub(crate) const RETRY: Duration = Duration::from_millis(50);
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// The command's id: the same command sent again gets the same receipt.
     pub id: CommandId,
-    /// Where it stands in the log.
-    pub position: LogPosition,
-    /// The level reached, which may be less than was waited for.
-    pub level: Level,
-    /// From the leader's receipt of it to commit.
-    pub committed: Duration,
-    /// Nodes that had applied it when the receipt was written, and after how long.
-    pub applied: Vec<(NodeName, Duration)>,
-    /// Live nodes that had not.
-    pub pending: Vec<NodeName>,
+    /// How far it has come.
+    pub progressed: Progressed,
 }
 
 /// Why there is no receipt.
@@ -72,15 +62,34 @@ pub async fn submit(
     level: Level,
     patience: Duration,
 ) -> Result<Receipt, SubmitError> {
+    if level == Level::Fenced
+        && let Some(name) = never_fenced(node, &command)
+    {
+        let sentence = format!(
+            "the distribution {name} has when_fenced = \"stale-ok\", so no purge of it is ever \
+             fenced: wait for applied"
+        );
+        return Err(SubmitError::Unacceptable(sentence));
+    }
     let command = codec::encode(&Envelope { id, command });
     if command.len() > COMMAND_BYTES_MAX {
         let sentence =
             format!("the command has {} bytes, at most {COMMAND_BYTES_MAX} fit", command.len());
         return Err(SubmitError::Unacceptable(sentence));
     }
+    herald::hear_one(node, command.clone(), Origin::Below);
     let deadline = node.host.now().plus(patience);
     let fate = carry(node, command, level, deadline, HOPS_MAX).await;
     read_fate(id, fate)
+}
+
+/// The distribution that a purge is about, if its nodes serve on when they know nothing.
+fn never_fenced(node: &Follow, command: &Command) -> Option<DistributionName> {
+    let Command::Invalidate(purge) = command else { return None };
+    let state = node.replica.state();
+    let distribution = state.distribution(&purge.distribution)?;
+    let serves_on = distribution.purging.when_fenced == WhenFenced::StaleOk;
+    serves_on.then(|| purge.distribution.clone())
 }
 
 /// Takes a submission from a peer.
@@ -100,28 +109,36 @@ fn read_fate(id: CommandId, fate: Fate) -> Result<Receipt, SubmitError> {
         Fate::NoLeader => Err(unknown("no leader could be found in time".into())),
         Fate::Unknown(reason) => Err(unknown(reason)),
         Fate::Refused(reason) => Err(SubmitError::Unacceptable(reason)),
-        Fate::Committed { position: _, outcome, level, committed_ms, applied, pending } => {
+        Fate::Committed { outcome, reach } => {
             let verdict = read_outcome(&outcome).map_err(|error| unknown(error.to_string()))?;
-            let position = verdict.map_err(SubmitError::Refused)?;
-            let committed = Duration::from_millis(committed_ms);
-            let applied = applied.into_iter().map(|(n, ms)| (n, Duration::from_millis(ms)));
-            Ok(Receipt { id, position, level, committed, applied: applied.collect(), pending })
+            verdict.map_err(SubmitError::Refused)?;
+            Ok(Receipt { id, progressed: Progressed::of(reach) })
         }
     }
 }
 
-/// Tries again until something is certain or the deadline passes.
+/// Tries again until the command has come as far as it should, or the deadline passes. A leader that
+/// loses office says how far it saw the command come: the next one is asked, under the same id.
 async fn carry(node: &Follow, command: Bytes, level: Level, deadline: Moment, hops: u8) -> Fate {
     let mut last = Fate::NoLeader;
     while node.left_until(deadline) > Duration::ZERO {
         match carry_once(node, &command, level, deadline, hops).await {
-            fate @ (Fate::Committed { .. } | Fate::Refused(_)) => return fate,
+            fate @ Fate::Refused(_) => return fate,
+            fate @ Fate::Committed { .. } if has_come(&fate, level) => return fate,
+            fate @ Fate::Committed { .. } => last = fate,
             Fate::NoLeader => {}
+            Fate::Unknown(_) if matches!(last, Fate::Committed { .. }) => {}
             unknown @ Fate::Unknown(_) => last = unknown,
         }
         node.host.sleep(RETRY.min(node.left_until(deadline))).await;
     }
     last
+}
+
+/// Whether nothing is left to wait for: it came far enough, or it was refused.
+fn has_come(fate: &Fate, level: Level) -> bool {
+    let Fate::Committed { outcome, reach } = fate else { return false };
+    reach.level >= level || !matches!(read_outcome(outcome), Ok(Ok(_)))
 }
 
 async fn carry_once(
@@ -158,7 +175,7 @@ async fn carry_once(
 
 /// Nodes to hand a command to: who is said to lead first, then voters, then whoever we joined
 /// through.
-fn toward_leader(node: &Follow) -> Vec<NodeName> {
+pub(crate) fn toward_leader(node: &Follow) -> Vec<NodeName> {
     let role = node.group.role();
     let peers = node.members.peers();
     let mut found: Vec<NodeName> = Vec::new();
@@ -179,22 +196,21 @@ fn toward_leader(node: &Follow) -> Vec<NodeName> {
 /// The leader's part: into the log, then as far as `level` asks.
 async fn lead(node: &Follow, command: &Bytes, level: Level, deadline: Moment) -> Fate {
     let began = node.host.now();
-    let patience = node.left_until(deadline).min(PROPOSE);
-    match node.group.propose(command.clone(), patience).await {
-        Err(ProposeError::NotLeader) => Fate::NoLeader,
-        Err(ProposeError::Refused(reason)) => Fate::Refused(reason),
-        Err(ProposeError::NoQuorum(reason)) => Fate::Unknown(format!("no quorum: {reason}")),
-        Ok((position, outcome)) => {
-            let committed = node.host.now().since(began);
-            let reached = receipt::wait(node, position, level, began, deadline).await;
-            Fate::Committed {
-                position,
-                outcome,
-                level: reached.level,
-                committed_ms: u64::try_from(committed.as_millis()).unwrap_or(u64::MAX),
-                applied: reached.applied,
-                pending: reached.pending,
-            }
+    let cut = node.cut_by_all();
+    let (position, outcome) = match batch::propose(node, command.clone(), deadline).await {
+        Ok(proposed) => proposed,
+        Err(ProposeError::NotLeader) => return Fate::NoLeader,
+        Err(ProposeError::Refused(reason)) => return Fate::Refused(reason),
+        Err(ProposeError::NoQuorum(reason)) => {
+            return Fate::Unknown(format!("no quorum: {reason}"));
         }
-    }
+    };
+    let began = Began { at: began, committed: node.host.now().since(began), cut };
+    // A command sent again stands where it stood the first time; a refused one changed nothing.
+    let (position, level) = match read_outcome(&outcome) {
+        Ok(Ok(first)) => (first, level),
+        Ok(Err(_)) | Err(_) => (position, Level::Committed),
+    };
+    let reach = receipt::wait(node, position, level, began, deadline).await;
+    Fate::Committed { outcome, reach }
 }

@@ -56,6 +56,21 @@ pub(crate) fn parents(me: &NodeName, role: Role, peers: &[Peer]) -> Vec<NodeName
     found.into_iter().map(|peer| peer.name.clone()).collect()
 }
 
+/// Whether this node stands above the edges: it votes, or feeds others.
+pub(crate) fn is_middle(me: &NodeName, role: Role, peers: &[Peer]) -> bool {
+    let own = peers.iter().find(|peer| peer.name == *me);
+    role.votes || own.is_some_and(|own| wave(own) < Wave::Edge)
+}
+
+/// The others above the edges, if this node is one of them.
+pub(crate) fn middle(me: &NodeName, role: Role, peers: &[Peer]) -> Vec<NodeName> {
+    if !is_middle(me, role, peers) {
+        return Vec::new();
+    }
+    let others = peers.iter().filter(|peer| peer.alive && peer.name != *me);
+    others.filter(|peer| wave(peer) < Wave::Edge).map(|peer| peer.name.clone()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use model::Instance;
@@ -88,7 +103,8 @@ mod tests {
     fn parents_of(me: &str, peers: &[Peer]) -> Vec<String> {
         let me = me.parse().unwrap();
         let own = peers.iter().find(|peer| peer.name == me).unwrap();
-        let role = Role { votes: own.votes, leads: own.leads == Some(3), leader: None };
+        let leads = own.leads == Some(3);
+        let role = Role { votes: own.votes, leads, ..Role::default() };
         parents(&me, role, peers).iter().map(NodeName::to_string).collect()
     }
 
@@ -101,6 +117,18 @@ mod tests {
         assert_eq!(parents_of("mid-us", &mesh), ["vote", "lead"]);
         assert_eq!(parents_of("edge-eu", &mesh)[..2], ["mid-eu", "lead"]);
         assert_eq!(parents_of("edge-us", &mesh)[..2], ["mid-us", "vote"]);
+    }
+
+    #[test]
+    fn the_middle_tells_the_middle_and_edges_tell_nobody_across() {
+        let mut mesh = mesh();
+        mesh[3].alive = false;
+        let across = |me: &str| {
+            let middle = middle(&me.parse().unwrap(), Role::default(), &mesh);
+            middle.iter().map(NodeName::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(across("mid-eu"), ["lead", "vote"]);
+        assert_eq!(across("edge-eu"), [""; 0]);
     }
 
     #[test]

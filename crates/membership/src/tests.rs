@@ -83,7 +83,7 @@ impl Town {
     /// A town of members `n0` to `n{size - 1}`, none of which runs.
     pub(crate) fn of(size: u16) -> Town {
         let town = Town::default();
-        town.log(Command::Form { mesh: "m".into(), founder: member(0, 0) });
+        town.log(Command::Form { mesh: "m".into(), founder: member(0, 0), lease_ms: 10_000 });
         (1..size).for_each(|number| town.join(number, 0));
         town
     }

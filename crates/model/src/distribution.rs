@@ -8,6 +8,7 @@ use crate::limits::{ALIASES_MAX, ORIGINS_MAX};
 use crate::name::DistributionName;
 use crate::origin::Origin;
 use crate::policy::CachePolicy;
+use crate::purging::Purging;
 use crate::url::Host;
 
 /// What CloudFront calls a distribution. [`Distribution::check`] says whether its parts fit
@@ -24,6 +25,9 @@ pub struct Distribution {
     pub origins: Vec<Origin>,
     /// How requests are handled.
     pub default_cache_behavior: CacheBehavior,
+    /// How purges bear on it.
+    #[serde(default)]
+    pub purging: Purging,
 }
 
 /// How requests are handled: CloudFront's cache behavior.

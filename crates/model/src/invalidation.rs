@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::glob::Glob;
 use crate::name::{DistributionName, Invalid};
+use crate::tag::Tag;
 use crate::url::{Host, Path};
 
 /// What a purge covers within one distribution. Without a host it covers every host of the
@@ -26,15 +28,27 @@ pub enum Scope {
         /// Ends with `/`.
         directory: Path,
     },
+    /// Every URL that matches a pattern.
+    Glob {
+        /// Only this host.
+        host: Option<Host>,
+        /// Path and query, with `*` for any characters.
+        pattern: Glob,
+    },
+    /// Everything that carries a tag.
+    Tag(Tag),
+    /// Everything of one host.
+    Host(Host),
     /// Everything of the distribution.
     All,
 }
 
 impl Scope {
-    /// Parses `/path`, `/dir/*`, `http(s)://host/path` or `http(s)://host/dir/*`.
+    /// Parses a path (`/a.css`), a pattern with `*` anywhere in it (`/img/*`, `/*.jpg`), or either
+    /// with `http(s)://host` before it.
     pub fn parse(given: &str) -> Result<Scope, Invalid> {
-        let expected = "/path, /directory/* or the same with http(s)://host before it; \
-            * only as the last character, after a /";
+        let expected = "/path, a pattern such as /directory/* or /*.jpg, \
+            or either with http(s)://host before it";
         let refuse = || Invalid::new("purge path", given, expected);
         let rest = given.strip_prefix("https://").or_else(|| given.strip_prefix("http://"));
         let (host, path) = match rest {
@@ -44,23 +58,30 @@ impl Scope {
                 (Some(Host::parse(host)?), path)
             }
         };
-        if path == "/*" && host.is_none() {
-            return Ok(Scope::All);
+        match (path, host) {
+            ("/*", None) => Ok(Scope::All),
+            ("/*", Some(host)) => Ok(Scope::Host(host)),
+            (path, host) if path.contains('*') => Ok(Scope::pattern(host, Glob::parse(path)?)),
+            (path, host) => Ok(Scope::Url { host, path: Path::parse(path)? }),
         }
-        match path.strip_suffix('*') {
-            Some(directory) if directory.ends_with('/') && !directory.contains(['*', '?']) => {
-                Ok(Scope::Prefix { host, directory: Path::parse(directory)? })
-            }
-            Some(_) => Err(refuse()),
-            None => Ok(Scope::Url { host, path: Path::parse(path)? }),
+    }
+
+    /// A pattern whose only star comes after its last slash is a directory, which costs less.
+    fn pattern(host: Option<Host>, pattern: Glob) -> Scope {
+        match pattern.directory() {
+            Some(directory) => Scope::Prefix { host, directory },
+            None => Scope::Glob { host, pattern },
         }
     }
 
     /// The host named, if one was.
     pub fn host(&self) -> Option<&Host> {
         match self {
-            Scope::Url { host, .. } | Scope::Prefix { host, .. } => host.as_ref(),
-            Scope::All => None,
+            Scope::Url { host, .. } | Scope::Prefix { host, .. } | Scope::Glob { host, .. } => {
+                host.as_ref()
+            }
+            Scope::Host(host) => Some(host),
+            Scope::Tag(_) | Scope::All => None,
         }
     }
 }
@@ -73,8 +94,31 @@ impl fmt::Display for Scope {
         match self {
             Scope::Url { path, .. } => write!(f, "{path}"),
             Scope::Prefix { directory, .. } => write!(f, "{directory}*"),
-            Scope::All => f.write_str("/*"),
+            Scope::Glob { pattern, .. } => write!(f, "{pattern}"),
+            Scope::Tag(tag) => write!(f, "tag {tag}"),
+            Scope::Host(_) | Scope::All => f.write_str("/*"),
         }
+    }
+}
+
+/// What a purge does to what it covers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// It is gone: never served again, never revived by a validator.
+    #[default]
+    Hard,
+    /// It is stale: revalidated before it is served as fresh, served meanwhile where stale content
+    /// may be (RFC 5861).
+    Soft,
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Effect::Hard => "hard",
+            Effect::Soft => "soft",
+        })
     }
 }
 
@@ -86,6 +130,9 @@ pub struct Invalidation {
     pub distribution: DistributionName,
     /// What of it; at most [`crate::limits::SCOPES_MAX`].
     pub scopes: Vec<Scope>,
+    /// Gone, or stale.
+    #[serde(default)]
+    pub effect: Effect,
 }
 
 /// How far a purge must have come before its caller is answered.
@@ -96,6 +143,8 @@ pub enum Level {
     Committed,
     /// Applied by every live node.
     Applied,
+    /// No node anywhere, silent ones included, can serve the old content.
+    Fenced,
 }
 
 impl fmt::Display for Level {
@@ -103,6 +152,7 @@ impl fmt::Display for Level {
         f.pad(match self {
             Level::Committed => "committed",
             Level::Applied => "applied",
+            Level::Fenced => "fenced",
         })
     }
 }
@@ -117,6 +167,8 @@ mod tests {
             ("/a.css", "/a.css"),
             ("/img/*", "/img/*"),
             ("/*", "/*"),
+            ("/img/2026-*", "/img/2026-*"),
+            ("/*/thumb/*.jpg", "/*/thumb/*.jpg"),
             ("https://Shop.Example:443/a?b=c", "https://shop.example/a?b=c"),
             ("http://shop.example/img/*", "https://shop.example/img/*"),
             ("https://shop.example/*", "https://shop.example/*"),
@@ -124,13 +176,15 @@ mod tests {
             assert_eq!(Scope::parse(given).unwrap().to_string(), expect);
         }
         assert_eq!(Scope::parse("/*"), Ok(Scope::All));
+        assert!(matches!(Scope::parse("/a/*"), Ok(Scope::Prefix { .. })));
+        assert!(matches!(Scope::parse("/a/b*"), Ok(Scope::Glob { .. })));
+        assert!(matches!(Scope::parse("/a?b/*"), Ok(Scope::Glob { .. })));
+        assert!(matches!(Scope::parse("https://x/*"), Ok(Scope::Host(_))));
     }
 
     #[test]
-    fn a_star_anywhere_but_after_the_last_slash_is_refused() {
-        for bad in
-            ["", "a", "/a*", "/*/b*", "/*/b/*", "/a?b/*", "https://shop.example", "ftp://x/y"]
-        {
+    fn what_is_no_path_is_refused() {
+        for bad in ["", "a", "*", "https://shop.example", "ftp://x/y"] {
             assert!(Scope::parse(bad).is_err(), "{bad}");
         }
     }

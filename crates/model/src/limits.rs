@@ -26,6 +26,31 @@ pub const SCOPES_MAX: usize = 3_000;
 /// Entries of one distribution's invalidation map before its floor is raised and the map starts
 /// again.
 pub const EPOCHS_MAX: usize = 1_000_000;
+/// Entries of all distributions' invalidation maps together: 64 MiB at 16 bytes each.
+pub const EPOCHS_TOTAL_MAX: usize = 4_000_000;
+/// Patterns with a `*` inside that one distribution keeps apart; beyond it the oldest is widened to
+/// its directory, so that a look-up stays flat.
+pub const GLOBS_MAX: usize = 64;
+/// Stars in one pattern: each may try every place of a path.
+pub const GLOB_STARS_MAX: usize = 8;
+/// Bytes of a tag, as Fastly and Cloudflare limit them.
+pub const TAG_BYTES_MAX: usize = 1_024;
+/// Tags of one response: each is a look-up for every purge that it has not been checked against.
+pub const TAGS_MAX: usize = 1_000;
+/// Invalidations that the log remembers by name, for listing them later.
+pub const INVALIDATIONS_LISTED_MAX: usize = 1_000;
+/// Commands in one log entry: they share one round to a majority and one sync of its disks.
+pub const COMMANDS_PER_ENTRY_MAX: usize = 1_024;
+/// How long a node may serve copies without having heard of later purges, unless the mesh was
+/// formed with another lease.
+pub const LEASE: Duration = Duration::from_secs(10);
+/// The shortest lease: every node renews it several times in its length.
+pub const LEASE_MIN: Duration = Duration::from_secs(1);
+/// The longest lease: a purge waits a little longer than one for a node that went silent.
+pub const LEASE_MAX: Duration = Duration::from_secs(60);
+/// Granted leases that one node keeps track of, one for every process that it feeds: beyond it
+/// nobody new is granted one.
+pub const HOLDERS_MAX: usize = 4_096;
 /// Outcomes remembered by the log, so that a command sent twice is applied once.
 pub const OUTCOMES_MAX: usize = 16_384;
 
@@ -67,8 +92,14 @@ pub const PEER_FIRST_BYTE: Duration = Duration::from_secs(35);
 pub const CATCH_UP: Duration = Duration::from_millis(500);
 /// How long a resource found uncacheable is fetched without queueing (hit-for-miss).
 pub const HIT_FOR_MISS: Duration = Duration::from_secs(10);
+/// How long a request of a distribution that has its knowledge confirmed waits for the voters: a
+/// few round trips across the world.
+pub const CONFIRM: Duration = Duration::from_secs(1);
 /// How long a command may take from any node to the log before the caller hears "unknown".
 pub const SUBMIT: Duration = Duration::from_secs(10);
+/// How long a purge is waited for unless its caller says otherwise: longer than a standard lease
+/// takes to run out everywhere.
+pub const PURGE_WAIT: Duration = Duration::from_secs(30);
 /// A wall clock further from a peer's than this is called out: certificates and `Date` arithmetic
 /// depend on it.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);

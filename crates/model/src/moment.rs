@@ -25,6 +25,12 @@ impl Moment {
         Moment(self.0.saturating_add(later.as_nanos() as u64))
     }
 
+    /// The moment `earlier` before this one, if the clock was running by then.
+    pub fn before(self, earlier: Duration) -> Option<Moment> {
+        let nanos = u64::try_from(earlier.as_nanos()).ok()?;
+        self.0.checked_sub(nanos).map(Moment)
+    }
+
     /// Time since the clock's start.
     pub const fn since_start(self) -> Duration {
         Duration::from_nanos(self.0)

@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 use crate::moment::Moment;
 use crate::name::DistributionName;
 use crate::position::LogPosition;
+use crate::tag::Tags;
 use crate::url::{Host, Path};
 
 /// What purges match: never the derived key, always these.
@@ -39,12 +40,21 @@ pub struct Head {
     pub received_at: Moment,
     /// The corrected initial age at `received_at`.
     pub initial_age: Duration,
+    /// How long before `requested_at` it was proven that no purge committed by then covers the
+    /// content: zero for an origin that answered itself. Grows with time like a lease.
+    pub proof_age: Duration,
 }
 
 impl Head {
     /// `current_age` of RFC 9111 §4.2.3.
     pub fn age_at(&self, now: Moment) -> Duration {
         self.initial_age.saturating_add(now.since(self.received_at))
+    }
+
+    /// How long ago it was proven that no purge committed by then covers the content. Always an
+    /// over-estimate: it counts from before the request left.
+    pub fn proof_age_at(&self, now: Moment) -> Duration {
+        self.proof_age.saturating_add(now.since(self.requested_at))
     }
 }
 
@@ -54,6 +64,8 @@ impl Head {
 pub struct Object {
     /// What purges match.
     pub attributes: Arc<Attributes>,
+    /// The origin's names for what it was made from: purges match these too.
+    pub tags: Tags,
     /// Status, fields, timing.
     pub head: Head,
     /// The body in the chunks in which it came.

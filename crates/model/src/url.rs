@@ -108,6 +108,11 @@ impl Path {
         Ok(Path(canonical.into()))
     }
 
+    /// The path `/`.
+    pub fn root() -> Path {
+        Path("/".into())
+    }
+
     /// Path and query as text.
     pub fn as_str(&self) -> &str {
         &self.0

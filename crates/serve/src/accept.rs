@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use model::{Attributes, Distribution, Host, LogPosition, Path, Tier};
+use model::limits::CONFIRM;
+use model::{Attributes, Distribution, Freshness, Host, LogPosition, Moment, Path, Tier};
 
 use crate::account::Account;
 use crate::body::Body;
 use crate::message::Request;
 use crate::refusal::Refusal;
-use crate::want::{Asker, Want};
+use crate::want::{Asker, Effort, Footing, Want};
 use crate::world::{Interim, World};
 
 /// A viewer's request, understood.
@@ -85,8 +86,8 @@ impl Visit {
         self.method == Method::GET || self.method == Method::HEAD
     }
 
-    /// What the visit asks of this edge.
-    pub(crate) fn want(&self) -> Want {
+    /// What the visit, which came at `arrived_at`, asks of this edge.
+    pub(crate) fn want(&self, arrived_at: Moment, footing: Footing) -> Want {
         Want {
             tier: Tier::Edge,
             asker: Asker::Viewer,
@@ -96,6 +97,24 @@ impl Visit {
             headers: self.headers.clone(),
             applied: LogPosition::ZERO,
             settles_for: None,
+            arrived_at,
+            footing,
+            effort: match footing {
+                Footing::Leased | Footing::Confirmed => Effort::Ordinary,
+                Footing::Unconfirmed => Effort::Anew,
+            },
         }
+    }
+}
+
+/// What an answer of the distribution may rest on: where it wants that, the voters are asked first
+/// (rule R22).
+pub(crate) async fn footing(world: &World, distribution: &Distribution) -> Footing {
+    match distribution.purging.freshness {
+        Freshness::Leased => Footing::Leased,
+        Freshness::Confirm => match world.ledger.confirm(CONFIRM).await {
+            true => Footing::Confirmed,
+            false => Footing::Unconfirmed,
+        },
     }
 }

@@ -14,8 +14,9 @@ use model::limits::HIT_FOR_MISS;
 use model::{CacheKey, Moment, Tier};
 
 use crate::fill::{Fill, Reader, Writer};
+use crate::gate::Judge;
 use crate::lookup::{self, Entry, Found};
-use crate::respond;
+use crate::reading;
 use crate::walk::Route;
 use crate::want::{Audience, Want};
 use crate::world::World;
@@ -109,7 +110,10 @@ impl Fills {
     /// Makes `fill` findable under another key too, once its variant is known.
     pub(crate) fn also_at(&self, place: Place, fill: &Arc<Fill>) {
         let mut shard = self.shard(&place.0);
-        let newer = shard.running.get(&place).is_some_and(|there| there.as_of() >= fill.as_of());
+        let newer = shard
+            .running
+            .get(&place)
+            .is_some_and(|there| there.provenance().as_of >= fill.provenance().as_of);
         if !newer {
             shard.running.insert(place, fill.clone());
         }
@@ -148,18 +152,18 @@ impl Fills {
 /// Joins the fetch that is under way for what `want` selects, or becomes the one who fetches.
 pub(crate) fn join(world: &World, want: &Want, found: &Found, company: Company) -> Turn {
     let place = (found.key, Route::plan(world, want).rank(), want.audience());
-    let now = world.host.now();
-    if let Some(reader) = begun_before_the_signpost(world, want, found, place) {
+    let judge = Judge::new(world, want);
+    if let Some(reader) = begun_before_the_signpost(world, &judge, want, found, place) {
         return Turn::Follow(reader);
     }
     let mut shard = world.fills.shard(&place.0);
-    let marked = shard.uncacheable.get(&place).is_some_and(|until| now < *until);
+    let marked = shard.uncacheable.get(&place).is_some_and(|until| judge.now() < *until);
     if marked || company == Company::None {
-        return lead(world, want, None, place).1;
+        return lead(world, want, found, None, place).1;
     }
     if let Some(fill) = shard.running.get(&place)
-        && lookup::is_current(world, want, fill.as_of())
-        && let Some(reader) = fill.join_if(|head, key| respond::variant(want, head) == key)
+        && judge.lets_join(fill)
+        && let Some(reader) = fill.join_if(|head, key| reading::variant(want, head) == key)
     {
         return Turn::Follow(reader);
     }
@@ -167,13 +171,21 @@ pub(crate) fn join(world: &World, want: &Want, found: &Found, company: Company) 
     if !lookup::find(world, want).is_same(found) {
         return Turn::LookAgain;
     }
-    let (fill, turn) = lead(world, want, Some(place), place);
+    let (fill, turn) = lead(world, want, found, Some(place), place);
     shard.running.insert(place, fill);
     turn
 }
 
-fn lead(world: &World, want: &Want, place: Option<Place>, looked_at: Place) -> (Arc<Fill>, Turn) {
-    let (fill, writer) = Fill::start(world.ledger.state().applied(), want.headers.clone());
+fn lead(
+    world: &World,
+    want: &Want,
+    found: &Found,
+    place: Option<Place>,
+    looked_at: Place,
+) -> (Arc<Fill>, Turn) {
+    let (started, began_at) = (world.ledger.state().applied(), world.host.now());
+    let effort = found.effort(want);
+    let (fill, writer) = Fill::start(started, began_at, effort, want.headers.clone());
     let reader = fill.join().expect("a fill that has just started has room for its reader");
     (fill, Turn::Lead(Lead { writer, reader, place, looked_at }))
 }
@@ -181,6 +193,7 @@ fn lead(world: &World, want: &Want, place: Option<Place>, looked_at: Place) -> (
 /// A fetch of this very variant that was begun before anybody knew that the resource varies.
 fn begun_before_the_signpost(
     world: &World,
+    judge: &Judge<'_>,
     want: &Want,
     found: &Found,
     (_, rank, audience): Place,
@@ -189,6 +202,6 @@ fn begun_before_the_signpost(
     let shard = world.fills.shard(&want.key);
     let fill = shard.running.get(&(want.key, rank, audience))?;
     let same = caching::variant_key(&want.key, fields, &fill.asked) == found.key;
-    let suits = same && lookup::is_current(world, want, fill.as_of());
+    let suits = same && judge.lets_join(fill);
     suits.then(|| fill.join_if(|_, key| key == found.key))?
 }

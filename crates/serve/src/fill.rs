@@ -6,27 +6,35 @@
 //! the writer waits for the slowest reader. A fill without readers is then given up.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use futures_util::Stream;
 use futures_util::future::poll_fn;
 use http::HeaderMap;
 use model::limits::{FILL_READERS_MAX, FILL_WINDOW_BYTES};
 use model::object::Head;
-use model::{CacheKey, LogPosition};
+use model::{CacheKey, LogPosition, Moment, Tags};
 use wire::exchange::Failure;
 
 use crate::account::Source;
-use crate::body::{BodyError, Chunk};
+use crate::body::BodyError;
+use crate::gate::Proof;
+use crate::want::Effort;
+
+mod reader;
+
+pub(crate) use reader::Reader;
 
 /// What is known once the head of the response is here.
 #[derive(Clone, Debug)]
 pub(crate) struct Opening {
     /// Status, fields, provenance.
     pub(crate) head: Head,
+    /// The origin's names for it.
+    pub(crate) tags: Tags,
+    /// How the origin was asked, if this node asked it.
+    pub(crate) effort: Effort,
     /// Bytes of the body, where known.
     pub(crate) body_bytes: Option<u64>,
     /// What the tiers above said (`Cache-Status` members).
@@ -119,10 +127,27 @@ impl Inner {
 /// A response on its way in.
 #[derive(Debug)]
 pub(crate) struct Fill {
-    started: LogPosition,
+    /// The log applied when it began.
+    pub(crate) started: LogPosition,
+    /// When it began.
+    pub(crate) began_at: Moment,
+    /// How far it goes.
+    pub(crate) effort: Effort,
     /// The fields of the request that started it.
     pub(crate) asked: HeaderMap,
     inner: Mutex<Inner>,
+}
+
+/// What a fill brings, as far as is known.
+#[derive(Debug)]
+pub(crate) struct Provenance {
+    /// The position that its content is known to reflect: that of the response, or of the start
+    /// while it is awaited.
+    pub(crate) as_of: LogPosition,
+    /// Its tags; none while it is awaited.
+    pub(crate) tags: Tags,
+    /// Since when it is proven: since the start at least while it is awaited.
+    pub(crate) proof: Proof,
 }
 
 /// Why a write had no effect.
@@ -130,8 +155,14 @@ pub(crate) struct Fill {
 pub(crate) struct Abandoned;
 
 impl Fill {
-    /// A fill that starts now, on a node that has applied `started`.
-    pub(crate) fn start(started: LogPosition, asked: HeaderMap) -> (Arc<Fill>, Writer) {
+    /// A fill that starts at `began_at`, on a node that has applied `started`, for a request with
+    /// the fields `asked`.
+    pub(crate) fn start(
+        started: LogPosition,
+        began_at: Moment,
+        effort: Effort,
+        asked: HeaderMap,
+    ) -> (Arc<Fill>, Writer) {
         let inner = Inner {
             stage: Stage::Waiting,
             chunks: VecDeque::new(),
@@ -143,7 +174,8 @@ impl Fill {
             next_reader: 0,
             writer: None,
         };
-        let fill = Arc::new(Fill { started, asked, inner: Mutex::new(inner) });
+        let inner = Mutex::new(inner);
+        let fill = Arc::new(Fill { started, began_at, effort, asked, inner });
         (fill.clone(), Writer { fill })
     }
 
@@ -153,13 +185,17 @@ impl Fill {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The position that its content is known to reflect: that of the response, or of the start
-    /// while it is awaited.
-    pub(crate) fn as_of(&self) -> LogPosition {
+    /// What it brings, as far as is known.
+    pub(crate) fn provenance(&self) -> Provenance {
         match &self.lock().stage {
-            Stage::Waiting | Stage::Failed(_) | Stage::Overtaken => self.started,
+            Stage::Waiting | Stage::Failed(_) | Stage::Overtaken => Provenance {
+                as_of: self.started,
+                tags: Tags::NONE,
+                proof: Proof::at(self.began_at),
+            },
             Stage::Open(opening) | Stage::Complete(opening) | Stage::Broken(opening, _) => {
-                opening.head.as_of
+                let (as_of, tags) = (opening.head.as_of, opening.tags.clone());
+                Provenance { as_of, tags, proof: Proof::of(&opening.head) }
             }
         }
     }
@@ -312,85 +348,6 @@ impl Drop for Writer {
             inner.stage = end;
             inner.wake_readers();
         }
-    }
-}
-
-/// A reading end: the head, then the body as a stream.
-#[derive(Debug)]
-pub(crate) struct Reader {
-    fill: Arc<Fill>,
-    id: u64,
-}
-
-impl Reader {
-    /// Waits for the head.
-    pub(crate) async fn opening(&self) -> Result<Arc<Opening>, Absent> {
-        poll_fn(|context| {
-            let mut inner = self.fill.lock();
-            match &inner.stage {
-                Stage::Open(opening) | Stage::Complete(opening) | Stage::Broken(opening, _) => {
-                    Poll::Ready(Ok(opening.clone()))
-                }
-                Stage::Failed(failure) => Poll::Ready(Err(Absent::Failed(*failure))),
-                Stage::Overtaken => Poll::Ready(Err(Absent::Overtaken)),
-                Stage::Waiting => {
-                    self.sleep(&mut inner, context);
-                    Poll::Pending
-                }
-            }
-        })
-        .await
-    }
-
-    fn sleep(&self, inner: &mut Inner, context: &Context<'_>) {
-        if let Some(slot) = inner.readers.get_mut(&self.id) {
-            slot.waker = Some(context.waker().clone());
-        }
-    }
-}
-
-impl Stream for Reader {
-    type Item = Result<Chunk, BodyError>;
-
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut inner = self.fill.lock();
-        let Some(at) = inner.readers.get(&self.id).map(|slot| slot.chunk) else {
-            return Poll::Ready(None);
-        };
-        if let Some(chunk) = inner.chunks.get(at - inner.dropped_chunks).cloned() {
-            if let Some(slot) = inner.readers.get_mut(&self.id) {
-                slot.chunk += 1;
-                slot.bytes += chunk.len() as u64;
-            }
-            if !inner.retains {
-                inner.drop_what_everyone_has();
-                inner.wake_writer();
-            }
-            return Poll::Ready(Some(Ok(Chunk::Data(chunk))));
-        }
-        match &inner.stage {
-            Stage::Complete(_) | Stage::Failed(_) | Stage::Overtaken => Poll::Ready(None),
-            Stage::Broken(_, error) => {
-                let error = error.clone();
-                inner.readers.remove(&self.id);
-                Poll::Ready(Some(Err(error)))
-            }
-            Stage::Waiting | Stage::Open(_) => {
-                self.sleep(&mut inner, context);
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let mut inner = self.fill.lock();
-        inner.readers.remove(&self.id);
-        if !inner.retains {
-            inner.drop_what_everyone_has();
-        }
-        inner.wake_writer();
     }
 }
 

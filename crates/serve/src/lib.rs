@@ -9,17 +9,24 @@
 pub mod account;
 pub mod body;
 pub mod collapse;
+pub mod flights;
+pub mod inventory;
 pub mod lookup;
 pub mod message;
 pub mod peer;
 pub mod world;
 
 mod accept;
+mod canary;
 mod fill;
+mod gate;
 mod pass;
+mod purge;
 mod refresh;
 mod refusal;
+mod reading;
 mod respond;
+mod renew;
 mod resume;
 mod store;
 mod walk;
@@ -27,25 +34,29 @@ mod want;
 
 use std::sync::Arc;
 
-use caching::{Plan, RequestDirectives, Why};
+use caching::{Plan, RequestDirectives};
 use model::Tier;
 use model::limits::{RESTARTS_MAX, RESTARTS_STRICT_MAX};
 
 pub use account::Account;
 pub use body::{Body, BodyError, BodyStream, Chunk};
 pub use collapse::Fills;
+pub use flights::{Flights, stop_old};
+pub use inventory::{judge, plan_purge, sweep};
 pub use lookup::Entry;
 pub use message::{Request, Response};
+pub use purge::Purged;
 pub use world::{
-    Host, Interim, Journal, Ledger, Members, Mesh, OriginAnswer, OriginError, OriginRequest,
-    Origins, PeerAnswer, PeerError, Peers, Store, World,
+    Host, Interim, Journal, Knowledge, Ledger, Members, Mesh, OriginAnswer, OriginError,
+    OriginRequest, Origins, PeerAnswer, PeerError, Peers, Store, World,
 };
 
 use account::Verdict;
 use collapse::{Company, Turn};
+use reading::Reading;
 use refusal::Refusal;
 use respond::Obtained;
-use want::{Asker, Want};
+use want::{Asker, Effort, Want};
 
 /// Answers one viewer. There is always an answer: what goes wrong becomes a status and a sentence.
 pub async fn visit(world: &Arc<World>, request: Request) -> Response {
@@ -65,11 +76,20 @@ async fn exchange(
     account: &mut Account,
 ) -> Result<Response, Refusal> {
     let visit = accept::visit(world, request, account)?;
+    if visit.method.as_str() == purge::PURGE {
+        return purge::take(world, visit, account).await;
+    }
     if !visit.is_cacheable_method() {
         return pass::through(world, visit, account).await;
     }
-    let want = visit.want();
+    let distribution = visit.distribution.clone();
+    let footing = accept::footing(world, &distribution).await;
+    let want = visit.want(account.began, footing);
+    if gate::refuses(world, &want) {
+        return Err(Refusal::Fenced);
+    }
     let obtained = obtain(world, &want, account).await?;
+    canary::offer(world, &want, &obtained);
     Ok(respond::to_viewer(world, &visit.method, &want, obtained, account))
 }
 
@@ -82,39 +102,43 @@ async fn obtain(
     let directives = RequestDirectives::of(&want.headers);
     let mut company = Company::Any;
     let arrival = world.ledger.state().applied();
-    let mut settled = None;
+    let mut revised = None;
     for restarts in 0..RESTARTS_MAX {
         if restarts == RESTARTS_STRICT_MAX {
-            settled = Some(Want { settles_for: Some(arrival), ..want.clone() });
+            let want = revised.as_ref().unwrap_or(want);
+            revised = Some(Want { settles_for: Some(arrival), ..want.clone() });
         }
-        let want = settled.as_ref().unwrap_or(want);
-        let found = lookup::find(world, want);
+        let want = revised.as_ref().unwrap_or(want);
+        let mut found = lookup::find(world, want);
         let plan = caching::plan(&directives, found.facts(world.host.now()));
         let why = match (plan, want.asker) {
             (Plan::Serve, _) => return Ok(found.serve(account, Verdict::Hit)),
-            (Plan::ServeStale, Asker::Viewer) => {
+            (Plan::ServeStale(_), Asker::Viewer) => {
                 refresh::later(world, want, &found);
                 return Ok(found.serve(account, Verdict::Stale));
             }
-            (Plan::ServeStale, Asker::Peer) => Why::Stale,
+            (Plan::ServeStale(why), Asker::Peer) => why,
             (Plan::Refuse, _) => return Err(Refusal::OnlyIfCached),
             (Plan::Revalidate(why) | Plan::Fetch(why), _) => found.why(why),
         };
         account.verdict = Verdict::Forwarded(why);
         let reading = match collapse::join(world, want, &found, company) {
             Turn::LookAgain => continue,
-            Turn::Follow(reader) => respond::follow(world, want, reader, account).await,
+            Turn::Follow(reader) => reading::follow(world, want, reader, account).await,
             Turn::Lead(lead) => {
                 let reader = refresh::begin(world, want, lead, &found);
-                respond::lead(world, want, reader, account).await
+                reading::lead(world, want, reader, account).await
             }
         };
-        match reading.or_stale(&found, want, world.host.now()) {
-            respond::Reading::Here(obtained) => return Ok(obtained),
-            respond::Reading::Stale => return Ok(found.serve(account, Verdict::Stale)),
-            respond::Reading::Again => {}
-            respond::Reading::Alone => company = Company::None,
-            respond::Reading::Failed(failure) => return Err(Refusal::Failed(failure)),
+        match reading.or_stale(world, &mut found, want) {
+            Reading::Here(obtained) => return Ok(obtained),
+            Reading::Stale => return Ok(found.serve(account, Verdict::Stale)),
+            Reading::Again => {}
+            Reading::Anew => {
+                revised = Some(Want { effort: Effort::Anew, ..want.clone() });
+            }
+            Reading::Alone => company = Company::None,
+            Reading::Failed(failure) => return Err(Refusal::Failed(failure)),
         }
     }
     Err(Refusal::Restarted)

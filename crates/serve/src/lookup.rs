@@ -1,21 +1,23 @@
-//! Lookup: what the cache has for a request, after the gate.
+//! Lookup: what the cache has for a request, and what the gate says of it (rule R5).
 //!
-//! The gate is here and only here: nothing leaves this room that a purge applied by this node
-//! covers (rule R5). A resource with `Vary` is kept as a signpost under its own key, and one object
-//! per variant under derived keys (RFC 9111 §4.1).
+//! What a purge covers is not found: neither it nor its validators leave this room (R14). A
+//! resource with `Vary` is kept as a signpost under its own key, and one object per variant under
+//! derived keys (RFC 9111 §4.1).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use caching::{Stored, Terms, Why};
-use control::State;
+use caching::{Stored, Terms, Validators, Validity, Why};
 use http::HeaderName;
 use http::header::{ETAG, LAST_MODIFIED};
+use model::object::Head;
 use model::position::Watermark;
-use model::{CacheKey, LogPosition, Moment, Object};
+use model::{CacheKey, Moment, Object};
 
 use crate::account::{Account, Verdict};
+use crate::gate::{Gate, Judge};
 use crate::respond::Obtained;
-use crate::want::Want;
+use crate::want::{Effort, Want};
 use crate::world::World;
 
 /// What the store keeps under one key.
@@ -40,6 +42,10 @@ pub struct Copy {
     pub terms: Terms,
     /// Up to which position it was last checked against purges.
     pub checked: Watermark,
+    /// When its content was made, at the latest, by this node's clock.
+    pub born_at: Moment,
+    /// When a soft purge was first seen to cover it.
+    pub softened_at: OnceLock<Moment>,
 }
 
 impl Entry {
@@ -59,7 +65,8 @@ impl Entry {
                 let headers = copy.object.head.headers.iter();
                 let fields: usize = headers.map(|(n, v)| n.as_str().len() + v.len() + 64).sum();
                 let path = copy.object.attributes.path.as_str().len();
-                fields + path + copy.object.body.len() * 32
+                let tags = copy.object.tags.marks().len() * 8;
+                fields + path + tags + copy.object.body.len() * 32
             }
         };
         let body = match self {
@@ -74,28 +81,33 @@ impl Copy {
     /// Keeps `object` under `terms`, unchecked so far.
     pub fn new(object: Object, terms: Terms) -> Copy {
         let checked = Watermark::at(object.head.as_of);
-        Copy { object, terms, checked }
+        let born_at = born_at(&object.head);
+        Copy { object, terms, checked, born_at, softened_at: OnceLock::new() }
     }
 
-    /// The gate: whether no purge that `state` knows of covers the copy. One compare, unless the
-    /// log moved on since the last time.
-    pub fn passes(&self, state: &State) -> bool {
-        let applied = state.applied();
-        if self.checked.reached() >= applied {
-            return true;
-        }
-        let passes = !state.is_old(&self.object.attributes, self.object.head.as_of);
-        if passes {
-            self.checked.raise(applied);
-        }
-        passes
+    /// The same, of content that is as old as that.
+    pub(crate) fn born_by(self, born_at: Moment) -> Copy {
+        Copy { born_at: self.born_at.min(born_at), ..self }
     }
+}
+
+/// When the origin made a response, by this node's clock: what tentative purges are compared with.
+/// A `Date` has whole seconds: that much younger it may be, but not younger than the question.
+pub(crate) fn born_at(head: &Head) -> Moment {
+    let received = head.received_at.since_start().saturating_add(Duration::from_secs(1));
+    Moment::at(received.saturating_sub(head.initial_age)).min(head.requested_at)
 }
 
 /// What was found, and under which key the request's own variant lives.
 pub(crate) struct Found {
-    /// The copy, if there is one that passes the gate.
+    /// The copy, unless it is old.
     pub(crate) copy: Option<Arc<Entry>>,
+    /// What may be done with it; old if there is none.
+    gate: Gate,
+    /// Whether a purge has done away with a copy.
+    was_purged: bool,
+    /// Whether it is served although nothing vouches for it.
+    is_lenient: bool,
     /// The key of the variant that this request selects, as far as is known.
     pub(crate) key: CacheKey,
     /// Whether the resource is known to vary.
@@ -119,9 +131,34 @@ impl Found {
     pub(crate) fn facts(&self, now: Moment) -> Option<Stored<'_>> {
         let copy = self.copy()?;
         let head = &copy.object.head;
-        let headers = &head.headers;
-        let has_validator = headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED);
-        Some(Stored { terms: &copy.terms, age: head.age_at(now), has_validator })
+        let asks_strongly = || !Validators::strong(&head.headers).is_none();
+        let (validity, has_validator) = match self.gate {
+            Gate::Serve(_) => {
+                let any = [ETAG, LAST_MODIFIED].iter().any(|name| head.headers.contains_key(name));
+                (Validity::Sound, any)
+            }
+            Gate::Softened(_, since) => (Validity::Softened(since), asks_strongly()),
+            Gate::Unproven => (Validity::Unproven, asks_strongly()),
+            Gate::Old => return None,
+        };
+        Some(Stored { terms: &copy.terms, age: head.age_at(now), has_validator, validity })
+    }
+
+    /// How far a fetch has to go that replaces what was found.
+    pub(crate) fn effort(&self, want: &Want) -> Effort {
+        let is_doubtful = match self.gate {
+            Gate::Serve(_) | Gate::Softened(..) => false,
+            Gate::Unproven => true,
+            Gate::Old => self.was_purged,
+        };
+        if is_doubtful { want.effort.max(Effort::PastCaches) } else { want.effort }
+    }
+
+    /// Asks the gate once more, after the time that a fetch took.
+    pub(crate) fn judge_again(&mut self, world: &World, want: &Want) {
+        let judge = Judge::new(world, want);
+        self.gate = self.copy().map_or(Gate::Old, |copy| judge.copy(copy));
+        self.is_lenient = judge.is_lenient();
     }
 
     /// The reason for going further, told apart where only a variant is missing.
@@ -132,17 +169,24 @@ impl Found {
     /// Answers with the copy.
     pub(crate) fn serve(self, account: &mut Account, verdict: Verdict) -> Obtained {
         account.verdict = verdict;
-        let entry = self.copy.expect("a plan to serve is only made for a copy that was found");
-        Obtained::Stored(entry)
+        let (permit, detail) = match self.gate {
+            Gate::Serve(permit) => (Some(permit), self.is_lenient.then_some("fenced")),
+            Gate::Softened(permit, _) => (Some(permit), Some("softened")),
+            Gate::Unproven | Gate::Old => (None, None),
+        };
+        account.detail = detail;
+        let (entry, permit) =
+            self.copy.zip(permit).expect("a plan to serve is only made for what passed the gate");
+        Obtained::Stored(entry, permit)
     }
 
-    /// The copy that passed.
+    /// The copy, unless it is old.
     pub(crate) fn copy(&self) -> Option<&Copy> {
         self.copy.as_deref()?.copy()
     }
 }
 
-/// Finds the copy that `want` selects, if it may be served as far as purges go.
+/// Finds the copy that `want` selects, and hears the gate.
 pub(crate) fn find(world: &World, want: &Want) -> Found {
     let entry = world.store.find(&want.key);
     let mut signpost = None;
@@ -154,12 +198,14 @@ pub(crate) fn find(world: &World, want: &Want) -> Found {
         }
         Some(Entry::Object(_)) | None => (want.key, false, entry),
     };
-    let state = world.ledger.state();
-    let copy = entry.filter(|entry| match entry.as_ref() {
-        Entry::Object(copy) => is_of(copy, want) && copy.passes(&state),
-        Entry::Varies(_) => false,
-    });
-    Found { copy, key, varies, signpost }
+    let copy = entry.filter(|entry| entry.copy().is_some_and(|copy| is_of(copy, want)));
+    let judge = Judge::new(world, want);
+    let gate = copy.as_deref().and_then(Entry::copy).map(|copy| judge.copy(copy));
+    let is_lenient = judge.is_lenient();
+    let was_purged = matches!(gate, Some(Gate::Old));
+    let copy = copy.filter(|_| !was_purged);
+    let gate = gate.unwrap_or(Gate::Old);
+    Found { copy, gate, was_purged, is_lenient, key, varies, signpost }
 }
 
 /// A key is a strong hash, but the purge gate looks at attributes: they must be the request's own.
@@ -167,12 +213,29 @@ fn is_of(copy: &Copy, want: &Want) -> bool {
     *copy.object.attributes == *want.attributes
 }
 
-/// Whether a response fetched `as_of` that position may be used for `want` now.
-pub(crate) fn is_current(world: &World, want: &Want, as_of: LogPosition) -> bool {
-    want.settles_for.is_some_and(|arrival| as_of >= arrival) || is_unpurged(world, want, as_of)
-}
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, StatusCode};
+    use model::LogPosition;
 
-/// Whether no purge known by now covers a response fetched `as_of` that position: it may be kept.
-pub(crate) fn is_unpurged(world: &World, want: &Want, as_of: LogPosition) -> bool {
-    !world.ledger.state().is_old(&want.attributes, as_of)
+    use super::*;
+
+    #[test]
+    fn content_is_as_young_as_its_question_unless_it_says_more_than_a_date_s_second() {
+        let ms = |millis| Moment::at(Duration::from_millis(millis));
+        for (initial_age_ms, expect_ms) in
+            [(0, 5_000), (900, 5_000), (1_200, 5_000), (4_000, 2_200)]
+        {
+            let head = Head {
+                status: StatusCode::OK,
+                headers: HeaderMap::new(),
+                as_of: LogPosition::ZERO,
+                requested_at: ms(5_000),
+                received_at: ms(5_200),
+                initial_age: Duration::from_millis(initial_age_ms),
+                proof_age: Duration::ZERO,
+            };
+            assert_eq!(born_at(&head), ms(expect_ms), "{initial_age_ms}");
+        }
+    }
 }

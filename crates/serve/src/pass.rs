@@ -39,6 +39,7 @@ pub(crate) async fn through(
     let answer = answer.map_err(|error| Refusal::Failed(walk::failure_of(error)))?;
     let mut headers = answer.headers;
     caching::strip_hop_by_hop(&mut headers);
+    respond::hide_tags(&visit.distribution, &mut headers);
     respond::sign(world, &mut headers, account, answer.status);
     let body = Body::Stream { stream: answer.body, bytes: answer.body_bytes };
     Ok(Response { status: answer.status, headers, body })

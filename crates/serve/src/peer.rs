@@ -13,7 +13,7 @@ use crate::account::Account;
 use crate::body::Body;
 use crate::refusal::Refusal;
 use crate::respond;
-use crate::want::{Asker, Want};
+use crate::want::{Asker, Effort, Footing, Want};
 use crate::world::World;
 
 /// Answers a peer's question.
@@ -54,6 +54,9 @@ fn want(world: &World, question: Question) -> Option<Want> {
         headers: question.headers,
         applied: question.applied,
         settles_for: None,
+        arrived_at: world.host.now(),
+        footing: Footing::Leased,
+        effort: Effort::Ordinary,
     })
 }
 
@@ -61,9 +64,11 @@ fn failure_of(refusal: &Refusal) -> Failure {
     match refusal {
         Refusal::Failed(failure) => *failure,
         Refusal::OnlyIfCached => Failure::TimedOut,
-        Refusal::Restarted => Failure::Overloaded,
+        Refusal::Restarted | Refusal::Fenced => Failure::Overloaded,
         Refusal::Host
         | Refusal::Target
+        | Refusal::Token
+        | Refusal::Purge
         | Refusal::Method
         | Refusal::NotAnEdge
         | Refusal::UnknownHost => Failure::Misdirected,

@@ -16,7 +16,8 @@ use crate::world::World;
 pub(crate) fn begin(world: &Arc<World>, want: &Want, lead: Lead, found: &Found) -> Reader {
     let places = Places::of(&lead);
     let Lead { writer, reader, .. } = lead;
-    let task = store::fetch(world.clone(), want.clone(), writer, places, found.copy.clone());
+    let want = Want { effort: found.effort(want), ..want.clone() };
+    let task = store::fetch(world.clone(), want, writer, places, found.copy.clone());
     world.host.spawn(task.boxed());
     reader
 }

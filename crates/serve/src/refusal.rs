@@ -27,6 +27,16 @@ pub(crate) enum Refusal {
     /// What was fetched was purged, again and again.
     #[error("the content kept changing while it was fetched")]
     Restarted,
+    /// The node cannot know whether its copies were purged, and the distribution wants no answer
+    /// then (rule R23).
+    #[error("this node has lost touch with the mesh and cannot tell what was purged")]
+    Fenced,
+    /// A `PURGE` without the distribution's token.
+    #[error("this purge does not show the token of its distribution")]
+    Token,
+    /// A `PURGE` of something that no purge can name.
+    #[error("this purge names no URL, pattern or tag")]
+    Purge,
     /// The origin failed.
     #[error("{}", sentence(*.0))]
     Failed(Failure),
@@ -45,11 +55,12 @@ impl Refusal {
     /// The status to send.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Refusal::Host | Refusal::Target => StatusCode::BAD_REQUEST,
+            Refusal::Host | Refusal::Target | Refusal::Purge => StatusCode::BAD_REQUEST,
+            Refusal::Token => StatusCode::FORBIDDEN,
             Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::NotAnEdge | Refusal::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Refusal::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
-            Refusal::Restarted => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Restarted | Refusal::Fenced => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Failed(failure) => match failure {
                 Failure::Unreachable => StatusCode::BAD_GATEWAY,
                 Failure::TimedOut => StatusCode::GATEWAY_TIMEOUT,
@@ -64,10 +75,13 @@ impl Refusal {
             Refusal::Host => "bad-host",
             Refusal::Target => "bad-target",
             Refusal::Method => "method",
+            Refusal::Token => "bad-token",
+            Refusal::Purge => "bad-purge",
             Refusal::NotAnEdge => "not-an-edge",
             Refusal::UnknownHost => "unknown-host",
             Refusal::OnlyIfCached => "only-if-cached",
             Refusal::Restarted => "purged-meanwhile",
+            Refusal::Fenced => "fenced",
             Refusal::Failed(failure) => match failure {
                 Failure::Unreachable => "origin-unreachable",
                 Failure::TimedOut => "origin-timed-out",

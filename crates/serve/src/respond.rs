@@ -6,22 +6,24 @@
 
 use std::sync::Arc;
 
-use caching::{CacheStatus, Condition, Handling, Ranged, Vary};
+use caching::{CacheStatus, Condition, Handling, Ranged, Why};
 use futures_util::StreamExt;
-use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, VIA};
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use model::object::Head;
-use model::{CacheKey, Moment};
-use wire::exchange::{Answer, AnswerHead, Failure};
+use model::{Distribution, Moment, Tags};
+use wire::exchange::{Answer, AnswerHead};
 
 use crate::account::{Account, Verdict};
 use crate::body::Body;
-use crate::fill::{Absent, Opening, Reader, Sharing};
-use crate::lookup::{self, Copy, Entry, Found};
+use crate::fill::{Opening, Reader};
+use crate::flights;
+use crate::gate::ServePermit;
+use crate::lookup::{Copy, Entry};
 use crate::message::Response;
 use crate::refusal::Refusal;
 use crate::walk;
-use crate::want::{Asker, Want};
+use crate::want::Want;
 use crate::world::World;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -30,107 +32,9 @@ const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 /// A response to give: from the cache, or as it arrives.
 pub(crate) enum Obtained {
     /// Kept before.
-    Stored(Arc<Entry>),
+    Stored(Arc<Entry>, ServePermit),
     /// Arriving.
-    Filling(Arc<Opening>, Reader),
-}
-
-/// What came of reading a fill.
-pub(crate) enum Reading {
-    /// A response to give.
-    Here(Obtained),
-    /// The stored copy will do, since what arrived is worse.
-    Stale,
-    /// What arrived is not for this request: start over.
-    Again,
-    /// What arrived is for one request only, and not for this one.
-    Alone,
-    /// Nothing arrived.
-    Failed(Failure),
-}
-
-/// Reads the fill that this request started: whatever arrives is its answer, unless a purge has
-/// overtaken it.
-pub(crate) async fn lead(
-    world: &World,
-    want: &Want,
-    reader: Reader,
-    account: &mut Account,
-) -> Reading {
-    read(world, want, reader, account, |_| None).await
-}
-
-/// Reads a fill that another request started: only what is shareable and of this request's variant
-/// will do.
-pub(crate) async fn follow(
-    world: &World,
-    want: &Want,
-    reader: Reader,
-    account: &mut Account,
-) -> Reading {
-    account.collapsed = true;
-    let judge = |opening: &Opening| match opening.sharing {
-        Sharing::Nobody(_) => Some(Reading::Alone),
-        Sharing::Variant(key) if key == variant(want, &opening.head) => None,
-        Sharing::Variant(_) => Some(Reading::Again),
-    };
-    read(world, want, reader, account, judge).await
-}
-
-pub(crate) fn variant(want: &Want, head: &Head) -> CacheKey {
-    match caching::vary(&head.headers) {
-        Vary::None | Vary::Any => want.key,
-        Vary::Fields(fields) => caching::variant_key(&want.key, &fields, &want.headers),
-    }
-}
-
-async fn read(
-    world: &World,
-    want: &Want,
-    reader: Reader,
-    account: &mut Account,
-    objection: impl Fn(&Opening) -> Option<Reading>,
-) -> Reading {
-    let opening = match reader.opening().await {
-        Ok(opening) => opening,
-        Err(Absent::Failed(failure)) => return Reading::Failed(failure),
-        Err(Absent::Overtaken) => return Reading::Again,
-    };
-    let objection = match lookup::is_current(world, want, opening.head.as_of) {
-        true => objection(&opening),
-        false => Some(Reading::Again),
-    };
-    if let Some(objection) = objection {
-        account.collapsed = false;
-        return objection;
-    }
-    account.source = opening.source.clone();
-    match opening.sharing {
-        Sharing::Variant(_) => account.stored = true,
-        Sharing::Nobody(reason) => account.detail = Some(reason),
-    }
-    if let (true, Verdict::Forwarded(why)) = (opening.revalidated, account.verdict) {
-        account.verdict = Verdict::Revalidated(why);
-    }
-    Reading::Here(Obtained::Filling(opening, reader))
-}
-
-impl Reading {
-    /// Chooses the stored copy over a failure, where its terms allow (RFC 5861 §4). Only the
-    /// viewer's own edge may choose so: tiers above tell the truth.
-    pub(crate) fn or_stale(self, found: &Found, want: &Want, now: Moment) -> Reading {
-        let failed = match &self {
-            Reading::Failed(_) => true,
-            Reading::Here(obtained) => caching::is_failure(obtained.head().status),
-            Reading::Again | Reading::Alone | Reading::Stale => false,
-        };
-        let allows =
-            |copy: &Copy| caching::may_serve_on_error(&copy.terms, copy.object.head.age_at(now));
-        if failed && want.asker == Asker::Viewer && found.copy().is_some_and(allows) {
-            return Reading::Stale;
-        }
-        self
-    }
+    Filling(Arc<Opening>, Reader, ServePermit),
 }
 
 impl Obtained {
@@ -138,52 +42,79 @@ impl Obtained {
         entry.copy().expect("only objects are obtained")
     }
 
-    fn head(&self) -> &Head {
+    /// Status, fields, provenance.
+    pub(crate) fn head(&self) -> &Head {
         match self {
-            Obtained::Stored(entry) => &Obtained::copy(entry).object.head,
-            Obtained::Filling(opening, _) => &opening.head,
+            Obtained::Stored(entry, _) => &Obtained::copy(entry).object.head,
+            Obtained::Filling(opening, ..) => &opening.head,
         }
     }
 
     fn body_bytes(&self) -> Option<u64> {
         match self {
-            Obtained::Stored(entry) => Some(Obtained::copy(entry).object.body_bytes),
-            Obtained::Filling(opening, _) => opening.body_bytes,
+            Obtained::Stored(entry, _) => Some(Obtained::copy(entry).object.body_bytes),
+            Obtained::Filling(opening, ..) => opening.body_bytes,
         }
     }
 
     fn trail(&self) -> &str {
         match self {
-            Obtained::Stored(_) => "",
-            Obtained::Filling(opening, _) => &opening.trail,
+            Obtained::Stored(..) => "",
+            Obtained::Filling(opening, ..) => &opening.trail,
         }
     }
 
     fn ttl(&self, now: Moment) -> Option<i64> {
-        let Obtained::Stored(entry) = self else { return None };
+        let Obtained::Stored(entry, _) = self else { return None };
         let copy = Obtained::copy(entry);
         Some(copy.terms.ttl_at(copy.object.head.age_at(now)))
     }
 
-    fn into_body(self) -> Body {
+    fn tags(&self) -> &Tags {
         match self {
-            Obtained::Stored(entry) => {
+            Obtained::Stored(entry, _) => &Obtained::copy(entry).object.tags,
+            Obtained::Filling(opening, ..) => &opening.tags,
+        }
+    }
+
+    fn permit(&self) -> &ServePermit {
+        match self {
+            Obtained::Stored(_, permit) | Obtained::Filling(_, _, permit) => permit,
+        }
+    }
+
+    fn into_body(self) -> (Body, ServePermit) {
+        match self {
+            Obtained::Stored(entry, permit) => {
                 let object = &Obtained::copy(&entry).object;
-                match object.body_bytes {
+                let body = match object.body_bytes {
                     0 => Body::Empty,
                     bytes => Body::Whole { chunks: object.body.clone(), bytes },
-                }
+                };
+                (body, permit)
             }
-            Obtained::Filling(opening, reader) => {
-                Body::Stream { stream: reader.boxed(), bytes: opening.body_bytes }
+            Obtained::Filling(opening, reader, permit) => {
+                (Body::Stream { stream: reader.boxed(), bytes: opening.body_bytes }, permit)
             }
         }
+    }
+
+    /// The part of the body that goes to a viewer, stopped when a purge overtakes it.
+    fn into_guarded(
+        self,
+        world: &Arc<World>,
+        want: &Want,
+        part: impl FnOnce(Body) -> Body,
+    ) -> Body {
+        let tags = self.tags().clone();
+        let (body, permit) = self.into_body();
+        flights::guard(world, &want.attributes, &tags, permit, part(body))
     }
 }
 
 /// The answer to a viewer.
 pub(crate) fn to_viewer(
-    world: &World,
+    world: &Arc<World>,
     method: &Method,
     want: &Want,
     obtained: Obtained,
@@ -192,6 +123,7 @@ pub(crate) fn to_viewer(
     let now = world.host.now();
     let status = obtained.head().status;
     let mut headers = obtained.head().headers.clone();
+    hide_tags(&want.distribution, &mut headers);
     headers.insert(AGE, HeaderValue::from(obtained.head().age_at(now).as_secs()));
     let trail = trail(world, obtained.trail(), account, obtained.ttl(now));
     match caching::evaluate(method, &want.headers, status, &headers) {
@@ -209,15 +141,19 @@ pub(crate) fn to_viewer(
     }
     sign_with(world, &mut headers, account, status, &trail);
     let Some(bytes) = obtained.body_bytes() else {
-        let body = if method == Method::HEAD { Body::Empty } else { obtained.into_body() };
+        let body = match *method {
+            Method::HEAD => Body::Empty,
+            _ => obtained.into_guarded(world, want, |body| body),
+        };
         return Response { status, headers, body };
     };
     let (status, body) = match caching::resolve(method, &want.headers, status, &headers, bytes) {
-        Ranged::Whole => (status, whole(method, &mut headers, obtained, bytes)),
+        Ranged::Whole => (status, whole(world, method, want, &mut headers, obtained)),
         Ranged::Part { first, last } => {
             headers.insert(CONTENT_RANGE, caching::content_range(first, last, bytes));
             headers.insert(CONTENT_LENGTH, HeaderValue::from(last - first + 1));
-            (StatusCode::PARTIAL_CONTENT, obtained.into_body().slice(first, last))
+            let part = |body: Body| body.slice(first, last);
+            (StatusCode::PARTIAL_CONTENT, obtained.into_guarded(world, want, part))
         }
         Ranged::Unsatisfiable => {
             headers.insert(CONTENT_RANGE, caching::unsatisfied_range(bytes));
@@ -229,11 +165,29 @@ pub(crate) fn to_viewer(
     Response { status, headers, body }
 }
 
-fn whole(method: &Method, headers: &mut HeaderMap, obtained: Obtained, bytes: u64) -> Body {
-    if obtained.head().status != StatusCode::NO_CONTENT {
+fn whole(
+    world: &Arc<World>,
+    method: &Method,
+    want: &Want,
+    headers: &mut HeaderMap,
+    obtained: Obtained,
+) -> Body {
+    if let Some(bytes) = obtained.body_bytes()
+        && obtained.head().status != StatusCode::NO_CONTENT
+    {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
     }
-    if method == Method::HEAD { Body::Empty } else { obtained.into_body() }
+    match *method {
+        Method::HEAD => Body::Empty,
+        _ => obtained.into_guarded(world, want, |body| body),
+    }
+}
+
+/// Tags are between the origin and us, unless the distribution says otherwise.
+pub(crate) fn hide_tags(distribution: &Distribution, headers: &mut HeaderMap) {
+    if !distribution.purging.expose_tags {
+        caching::TAG_FIELDS.iter().for_each(|name| drop(headers.remove(*name)));
+    }
 }
 
 fn failed_precondition(world: &World, account: &mut Account, trail: &str) -> Response {
@@ -255,21 +209,28 @@ pub(crate) fn to_peer(
     let head = obtained.head();
     let trail = trail(world, obtained.trail(), account, obtained.ttl(now));
     let (as_of, age) = (head.as_of, head.age_at(now));
+    let proof_age = obtained.permit().proof().age_at(now);
     let condition = caching::evaluate(&Method::GET, &want.headers, head.status, &head.headers);
     account.status = head.status;
     match condition {
         Condition::NotModified => {
-            let headers = caching::not_modified_fields(&head.headers);
-            let status = StatusCode::NOT_MODIFIED;
+            let mut headers = caching::not_modified_fields(&head.headers);
+            for name in caching::TAG_FIELDS {
+                let lines = head.headers.get_all(name).iter();
+                for line in lines {
+                    headers.append(name, line.clone());
+                }
+            }
+            let (status, body_bytes) = (StatusCode::NOT_MODIFIED, Some(0));
             account.status = status;
-            let head = AnswerHead { status, headers, as_of, age, body_bytes: Some(0), trail };
+            let head = AnswerHead { status, headers, as_of, age, proof_age, body_bytes, trail };
             (Answer::Response(head), Body::Empty)
         }
         Condition::Proceed | Condition::PreconditionFailed => {
             let (status, headers) = (head.status, head.headers.clone());
             let body_bytes = obtained.body_bytes();
-            let head = AnswerHead { status, headers, as_of, age, body_bytes, trail };
-            (Answer::Response(head), obtained.into_body())
+            let head = AnswerHead { status, headers, as_of, age, proof_age, body_bytes, trail };
+            (Answer::Response(head), obtained.into_body().0)
         }
     }
 }
@@ -280,6 +241,9 @@ pub(crate) fn refuse(world: &World, refusal: &Refusal, account: &mut Account) ->
     account.detail = Some(refusal.detail());
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if *refusal == Refusal::Fenced {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     if *refusal == Refusal::Method {
         headers.insert(
             http::header::ALLOW,
@@ -336,7 +300,20 @@ fn trail(world: &World, above: &str, account: &Account, ttl: Option<i64>) -> Str
         ttl,
         stored: account.stored,
         collapsed: account.collapsed,
-        detail: account.detail.or(Some(account.tier.as_str())),
+        detail: account.detail.or(doubt(account.verdict)).or(Some(account.tier.as_str())),
     };
     if above.is_empty() { own.to_string() } else { format!("{above}, {own}") }
+}
+
+/// What besides its age kept a copy from being served.
+fn doubt(verdict: Verdict) -> Option<&'static str> {
+    match verdict {
+        Verdict::Revalidated(Why::Softened) | Verdict::Forwarded(Why::Softened) => Some("softened"),
+        Verdict::Revalidated(Why::Unproven) | Verdict::Forwarded(Why::Unproven) => Some("unproven"),
+        Verdict::None
+        | Verdict::Hit
+        | Verdict::Stale
+        | Verdict::Revalidated(_)
+        | Verdict::Forwarded(_) => None,
+    }
 }

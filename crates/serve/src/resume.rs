@@ -15,7 +15,7 @@ use model::object::Head;
 
 use crate::body::{BodyStream, Chunk};
 use crate::fill::Writer;
-use crate::lookup;
+use crate::gate::{Judge, Proof};
 use crate::walk::{self, Answered, Route};
 use crate::want::Want;
 use crate::world::World;
@@ -27,8 +27,16 @@ pub(crate) const ATTEMPTS_MAX: u32 = 3;
 pub(crate) struct Rest {
     /// The position that the new response reflects.
     pub(crate) as_of: LogPosition,
+    /// Since when it is proven.
+    pub(crate) proof: Proof,
     /// The bytes after those already written.
     pub(crate) body: BodyStream,
+}
+
+impl Rest {
+    fn of(head: &Head, body: BodyStream) -> Rest {
+        Rest { as_of: head.as_of, proof: Proof::of(head), body }
+    }
 }
 
 /// The rest of the body that `writer` has the beginning of; `None` if nobody has the same response.
@@ -49,7 +57,13 @@ pub(crate) async fn rest(
         }
     };
     let same = is_same_response(head, &answered.head);
-    if !same || !lookup::is_current(world, want, answered.head.as_of) {
+    // Rule R3: what goes out is known under the first part's tags.
+    let known = caching::tags(&head.headers).ok()?;
+    let tags = caching::tags(&answered.head.headers).ok()?;
+    if !same || known.union(&tags) != known {
+        return None;
+    }
+    if !Judge::new(world, want).is_current(answered.head.as_of, &tags) {
         return None;
     }
     match writer.retained() {
@@ -97,7 +111,7 @@ async fn after(answered: Answered, written: Vec<Bytes>) -> Option<Rest> {
             expected = tail;
         }
     }
-    Some(Rest { as_of: answered.head.as_of, body: prepend(left, body) })
+    Some(Rest::of(&answered.head, prepend(left, body)))
 }
 
 async fn after_bytes(answered: Answered, mut skip: u64) -> Option<Rest> {
@@ -108,7 +122,7 @@ async fn after_bytes(answered: Answered, mut skip: u64) -> Option<Rest> {
         let left = chunk.split_off(usize::try_from(skipped).ok()?);
         skip -= skipped;
         if skip == 0 {
-            return Some(Rest { as_of: answered.head.as_of, body: prepend(left, body) });
+            return Some(Rest::of(&answered.head, prepend(left, body)));
         }
     }
 }

@@ -8,21 +8,23 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use caching::{Terms, Validators, Vary};
+use caching::{Terms, Vary};
 use futures_util::StreamExt;
 use http::{HeaderName, StatusCode};
 use model::limits::OBJECT_BYTES_MAX;
 use model::object::Head;
-use model::{CacheKey, Object};
+use model::{CacheKey, LogPosition, Moment, Object, Tags};
 use wire::exchange::Failure;
 
 use crate::body::Chunk;
 use crate::collapse::{Fills, Lead, Place};
 use crate::fill::{Fill, Opening, Sharing, Writer};
+use crate::gate::Judge;
 use crate::lookup::{self, Copy, Entry};
+use crate::renew::{self, Confirmed};
 use crate::resume;
 use crate::walk::{self, Answered, Route};
-use crate::want::Want;
+use crate::want::{Effort, Want};
 use crate::world::World;
 
 /// Fetches what `want` names into `lead`'s fill. `stale` is a copy that may only need to be
@@ -36,26 +38,28 @@ pub(crate) async fn fetch(
 ) {
     let fill = writer.fill().clone();
     let mut fetch = Fetch { world: &world, want: &want, places, fill };
-    let mut route = match fetch.places.own {
-        Some(_) => Route::plan(&world, &want),
-        None => Route::straight(&world, &want),
-    };
-    let copy = stale.as_deref().and_then(Entry::copy);
-    let validators = copy.map(|copy| Validators::of(&copy.object.head.headers));
-    let mut answered = walk::first_answer(&world, &want, validators.as_ref(), &mut route).await;
+    let mut route = fetch.route();
+    let question = stale
+        .as_deref()
+        .and_then(Entry::copy)
+        .and_then(|copy| renew::question(&world, &want, copy));
+    let validators = question.as_ref().map(|question| &question.validators);
+    let mut answered = walk::first_answer(&world, &want, validators, &mut route).await;
     if let Ok(answer) = &answered
         && answer.head.status == StatusCode::NOT_MODIFIED
     {
-        // Rule R14: what a purge covers is never revived by a 304.
-        if copy.is_some_and(|copy| !copy.passes(&world.ledger.state())) {
-            return writer.overtaken();
-        }
-        let selects =
-            |copy: &&Copy| caching::matches(&copy.object.head.headers, &answer.head.headers);
-        match copy.filter(selects) {
-            Some(copy) => return fetch.renew(writer, copy, answer),
-            None => {
-                route = Route::plan(&world, &want);
+        match question.map(|question| renew::confirmed(&world, &want, question, answer)) {
+            Some(Confirmed::Purged) => return writer.overtaken(),
+            Some(Confirmed::Good(copy)) => {
+                let as_of = copy.object.head.as_of.min(answer.head.as_of);
+                return fetch.renew(writer, copy, (as_of, copy.born_at), answer);
+            }
+            Some(Confirmed::GoodAgain(copy, as_of)) => {
+                let born_at = lookup::born_at(&answer.head);
+                return fetch.renew(writer, copy, (as_of, born_at), answer);
+            }
+            Some(Confirmed::Another) | None => {
+                route = fetch.route();
                 answered = walk::first_answer(&world, &want, None, &mut route).await;
             }
         }
@@ -103,15 +107,30 @@ impl Drop for Fetch<'_> {
 }
 
 impl Fetch<'_> {
+    fn route(&self) -> Route {
+        match (self.places.own, self.want.effort) {
+            (None, _) | (_, Effort::Anew) => Route::straight(self.world, self.want),
+            (Some(_), Effort::Ordinary | Effort::PastCaches) => Route::plan(self.world, self.want),
+        }
+    }
+
     fn give_up(&self, writer: Writer, failure: Failure) {
         writer.fail(failure);
     }
 
     /// A 304: the stored body under a freshened head (RFC 9111 §4.3.4).
-    fn renew(&mut self, writer: Writer, copy: &Copy, answer: &Answered) {
-        let head = caching::freshen(&copy.object.head, &answer.head);
+    fn renew(
+        &mut self,
+        writer: Writer,
+        copy: &Copy,
+        (as_of, born_at): (LogPosition, Moment),
+        answer: &Answered,
+    ) {
+        let head = Head { as_of, ..caching::freshen(&copy.object.head, &answer.head) };
         let terms = self.terms(&head).ok();
-        let object = Object { head: head.clone(), ..copy.object.clone() };
+        // Rule R3: the union, since the content is the old one and the names are new.
+        let tags = caching::tags(&head.headers).unwrap_or_default().union(&copy.object.tags);
+        let object = Object { head: head.clone(), tags: tags.clone(), ..copy.object.clone() };
         let sharing = match &terms {
             Some(_) => self.share(&head),
             None => Sharing::Nobody("not-storable-any-more"),
@@ -119,6 +138,8 @@ impl Fetch<'_> {
         self.note_cacheability(head.status, sharing);
         let opening = Opening {
             head,
+            tags,
+            effort: answer.effort,
             body_bytes: Some(object.body_bytes),
             trail: answer.trail.clone(),
             source: answer.source.clone(),
@@ -127,7 +148,7 @@ impl Fetch<'_> {
         };
         let body = object.body.clone();
         if let (Some(terms), Sharing::Variant(key)) = (terms, sharing) {
-            self.world.store.keep(key, Arc::new(Entry::Object(Copy::new(object, terms))));
+            self.keep(key, Copy::new(object, terms).born_by(born_at));
         }
         writer.open(opening);
         writer.append_all(&body);
@@ -179,8 +200,11 @@ impl Fetch<'_> {
             Err(reason) => Sharing::Nobody(reason.as_str()),
         };
         self.note_cacheability(answer.head.status, sharing);
+        let tags = caching::tags(&answer.head.headers).unwrap_or_default();
         let opening = Opening {
             head: answer.head.clone(),
+            tags: tags.clone(),
+            effort: answer.effort,
             body_bytes: answer.body_bytes,
             trail: answer.trail.clone(),
             source: answer.source.clone(),
@@ -195,7 +219,7 @@ impl Fetch<'_> {
         }
         writer.open(opening);
         let mut keeping = match (terms, sharing) {
-            (Ok(terms), Sharing::Variant(key)) => Some(Keeping { key, terms }),
+            (Ok(terms), Sharing::Variant(key)) => Some(Keeping { key, terms, tags }),
             (Ok(_) | Err(_), _) => None,
         };
         let pumped = self.pump(&writer, &mut room, &mut keeping, route, answer);
@@ -237,7 +261,7 @@ impl Fetch<'_> {
                         room.give_back();
                     }
                     if expected == Some(writer.written_bytes() + chunk.len() as u64) {
-                        self.keep(keeping, &head, writer.retained_and(chunk.clone()));
+                        self.keep_whole(keeping, &head, writer.retained_and(chunk.clone()));
                     }
                     writer.push(chunk).await.ok()?;
                     false
@@ -249,7 +273,7 @@ impl Fetch<'_> {
                         None => end.is_none(),
                     };
                     if is_whole {
-                        self.keep(keeping, &head, writer.retained());
+                        self.keep_whole(keeping, &head, writer.retained());
                         return Some(());
                     }
                     true
@@ -258,7 +282,11 @@ impl Fetch<'_> {
             if broken {
                 resumes = resumes.checked_sub(1)?;
                 let rest = resume::rest(self.world, self.want, writer, &head, &mut route).await?;
+                // Rule R3: the least of what is known of the parts.
                 head.as_of = head.as_of.min(rest.as_of);
+                let now = self.world.host.now();
+                let older = rest.proof.age_at(now).saturating_sub(head.proof_age_at(now));
+                head.proof_age = head.proof_age.saturating_add(older);
                 body = rest.body;
             }
         }
@@ -269,17 +297,24 @@ impl Fetch<'_> {
         length.to_str().ok()?.parse().ok()
     }
 
-    /// Keeps the object if it may be kept, is still whole in memory, and was not purged meanwhile.
-    fn keep(&self, keeping: &mut Option<Keeping>, head: &Head, chunks: Option<Vec<Bytes>>) {
-        let (Some(Keeping { key, terms }), Some(chunks)) = (keeping.take(), chunks) else { return };
-        if !lookup::is_unpurged(self.world, self.want, head.as_of) {
+    /// Keeps the object if it may be kept and is still whole in memory.
+    fn keep_whole(&self, keeping: &mut Option<Keeping>, head: &Head, chunks: Option<Vec<Bytes>>) {
+        let (Some(Keeping { key, terms, tags }), Some(chunks)) = (keeping.take(), chunks) else {
             return;
-        }
+        };
         let head = head.clone();
         let body_bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         let attributes = self.want.attributes.clone();
-        let object = Object { attributes, head, body: chunks.into(), body_bytes };
-        self.world.store.keep(key, Arc::new(Entry::Object(Copy::new(object, terms))));
+        let object = Object { attributes, tags, head, body: chunks.into(), body_bytes };
+        self.keep(key, Copy::new(object, terms));
+    }
+
+    /// Keeps `copy`, unless it was purged meanwhile.
+    fn keep(&self, key: CacheKey, copy: Copy) {
+        let Object { head, tags, .. } = &copy.object;
+        if Judge::new(self.world, self.want).lets_keep(head.as_of, tags, copy.born_at) {
+            self.world.store.keep(key, Arc::new(Entry::Object(copy)));
+        }
     }
 }
 
@@ -287,6 +322,7 @@ impl Fetch<'_> {
 struct Keeping {
     key: CacheKey,
     terms: Terms,
+    tags: Tags,
 }
 
 /// The share of the node's memory for bodies in flight that one fetch has taken.

@@ -5,19 +5,20 @@
 //! the origin is the truth and is not asked twice.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use caching::Validators;
 use http::HeaderValue;
-use http::header::VIA;
+use http::header::{CACHE_CONTROL, VIA};
 use model::limits::PEER_FIRST_BYTE;
 use model::object::Head;
-use model::{Member, NodeName, Tier};
+use model::{LogPosition, Member, Moment, NodeName, Tier};
 use placement::{Hop, Walk};
 use wire::exchange::{Answer, AnswerHead, Failure, Question};
 
 use crate::account::Source;
 use crate::body::{Body, BodyStream};
-use crate::want::Want;
+use crate::want::{Effort, Want};
 use crate::world::{Mesh, OriginError, OriginRequest, PeerError, World};
 
 /// A response that has begun to arrive.
@@ -30,6 +31,8 @@ pub(crate) struct Answered {
     pub(crate) trail: String,
     /// Who sent it.
     pub(crate) source: Source,
+    /// How the origin was asked, if this node asked it.
+    pub(crate) effort: Effort,
     /// The body.
     pub(crate) body: BodyStream,
 }
@@ -62,6 +65,16 @@ impl Route {
         let peers = route.hops.clone().take_while(|hop| *hop != Hop::Origin).count();
         route.hops.by_ref().take(peers).for_each(drop);
         route
+    }
+
+    /// The first shield on the way, if it is another node.
+    pub(crate) fn shield(mut self) -> Option<NodeName> {
+        while let Some(Next::Peer(name, tier)) = self.next() {
+            if tier == Tier::Shield {
+                return Some(name);
+            }
+        }
+        None
     }
 
     fn next(&mut self) -> Option<Next> {
@@ -129,11 +142,19 @@ async fn ask_peer(
         Answer::Failed(
             failure @ (Failure::Unreachable | Failure::TimedOut | Failure::Overloaded),
         ) => Some(Err(failure)),
-        Answer::Response(AnswerHead { status, headers, as_of, age, body_bytes, trail }) => {
-            let received_at = world.host.now();
-            let head = Head { status, headers, as_of, requested_at, received_at, initial_age: age };
-            let source = Source::Peer(name.clone(), tier);
-            Some(Ok(Answered { head, body_bytes, trail, source, body: answer.body }))
+        Answer::Response(said) => {
+            let AnswerHead { status, headers, as_of, age, proof_age, body_bytes, trail } = said;
+            let head = Head {
+                status,
+                headers,
+                as_of,
+                requested_at,
+                received_at: world.host.now(),
+                initial_age: age,
+                proof_age,
+            };
+            let (source, effort) = (Source::Peer(name.clone(), tier), Effort::Ordinary);
+            Some(Ok(Answered { head, body_bytes, trail, source, effort, body: answer.body }))
         }
     }
 }
@@ -149,6 +170,9 @@ async fn ask_origin(
         validators.add_to(&mut headers);
     }
     headers.append(VIA, via(world));
+    if want.effort != Effort::Ordinary {
+        headers.append(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
     let request = OriginRequest {
         method: want.method(),
         host: want.attributes.host.clone(),
@@ -168,15 +192,33 @@ async fn ask_origin(
     caching::ensure_date(&mut headers, world.host.wall());
     let delay = received_at.since(requested_at);
     let initial_age = caching::initial_age(&headers, world.host.wall(), delay);
-    let head =
-        Head { status: answer.status, headers, as_of, requested_at, received_at, initial_age };
+    let from_before = caching::said_age(&headers).map(|age| age.saturating_add(AGE_GRAIN));
+    let head = Head {
+        status: answer.status,
+        headers,
+        as_of: from_before.map_or(as_of, |age| as_of.min(applied_before(world, requested_at, age))),
+        requested_at,
+        received_at,
+        initial_age,
+        proof_age: from_before.unwrap_or_default(),
+    };
     Ok(Answered {
         head,
         body_bytes: answer.body_bytes,
         trail: String::new(),
         source: Source::Origin,
+        effort: want.effort,
         body: answer.body,
     })
+}
+
+/// `Age` has whole seconds: an answer is at most that much older than it says.
+const AGE_GRAIN: Duration = Duration::from_secs(1);
+
+/// Rule R13: what a cache on the origin's side had for so long reflects what was purged by then.
+fn applied_before(world: &World, requested_at: Moment, age: Duration) -> LogPosition {
+    let then = requested_at.since_start().checked_sub(age);
+    then.map_or(LogPosition::ZERO, |then| world.ledger.applied_at(Moment::at(then)))
 }
 
 /// What an origin's silence means to those who asked.

@@ -7,7 +7,7 @@ use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::{HeaderMap, Method};
-use model::{Attributes, CacheKey, Distribution, LogPosition, Tier};
+use model::{Attributes, CacheKey, Distribution, LogPosition, Moment, Tier};
 
 /// One object, wanted by a viewer or by a peer.
 #[derive(Clone)]
@@ -29,6 +29,35 @@ pub(crate) struct Want {
     /// The log applied when the request came, once it has started over so often that anything
     /// fetched since then will do: no purge acknowledged before it came is violated by that.
     pub(crate) settles_for: Option<LogPosition>,
+    /// When the request came.
+    pub(crate) arrived_at: Moment,
+    /// What the answer may rest on.
+    pub(crate) footing: Footing,
+    /// How far the fetch has to go.
+    pub(crate) effort: Effort,
+}
+
+/// What an answer may rest on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Footing {
+    /// This node's lease.
+    Leased,
+    /// The voters said, after the request came, that this node knows of everything (rule R22).
+    Confirmed,
+    /// They could not be asked: on nothing but what the origin says after the request came.
+    Unconfirmed,
+}
+
+/// How far a fetch has to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Effort {
+    /// As far as it takes.
+    Ordinary,
+    /// Caches on the origin's side are asked to step aside (rule R13): a copy here was purged, or
+    /// may have been.
+    PastCaches,
+    /// The same, and straight to the origin: what came before was older than its own fetch.
+    Anew,
 }
 
 /// Who waits for the answer.

@@ -7,17 +7,22 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::Guard;
-use control::State;
+use control::{State, Tentative};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
-use model::{CacheKey, Host as HostName, LogPosition, Moment, NodeName, Origin, Region, Tiers};
+use model::{
+    CacheKey, Host as HostName, Invalidation, Level, LogPosition, Moment, NodeName, Origin, Region,
+    Tiers,
+};
 use placement::{Seat, View};
-use wire::exchange::{Answer, Question};
+use wire::exchange::{Answer, Question, Sample};
 
 use crate::account::Account;
 use crate::body::{Body, BodyStream};
 use crate::collapse::Fills;
+use crate::flights::Flights;
 use crate::lookup::Entry;
+use crate::purge::Purged;
 
 /// A node's world: who it is, and its ports.
 pub struct World {
@@ -43,6 +48,8 @@ pub struct World {
     pub journal: Arc<dyn Journal>,
     /// Fetches under way.
     pub fills: Fills,
+    /// Responses on their way to viewers.
+    pub flights: Flights,
 }
 
 /// The clock and the tasks of the process.
@@ -61,6 +68,10 @@ pub trait Store: Send + Sync {
     fn find(&self, key: &CacheKey) -> Option<Arc<Entry>>;
     /// Keeps `entry`, making room as it must; it may refuse what is too large.
     fn keep(&self, key: CacheKey, entry: Arc<Entry>);
+    /// Up to `max` entries whose keys follow `after`, in the order of keys.
+    fn page(&self, after: Option<CacheKey>, max: usize) -> Vec<(CacheKey, Arc<Entry>)>;
+    /// Drops `entry`, if it is what is kept under `key`.
+    fn drop_if(&self, key: &CacheKey, entry: &Arc<Entry>);
 }
 
 /// A peer's answer: the head, then the body as it comes.
@@ -171,16 +182,45 @@ pub trait Members: Send + Sync {
     fn doubt(&self, node: &NodeName);
 }
 
+/// What this node knows of the log, and how fresh that is: the gate's whole basis (R5).
+pub struct Knowledge {
+    /// Until when copies may be served on the strength of the state (R9); nothing without a lease.
+    /// Read before the state, so that the state holds at least what the lease vouches for.
+    pub valid_until: Option<Moment>,
+    /// The replicated facts.
+    pub state: Guard<Arc<State>>,
+    /// Purges on their way into the log (R24).
+    pub tentative: Guard<Arc<Tentative>>,
+}
+
 /// The replicated facts as this node knows them.
 pub trait Ledger: Send + Sync {
+    /// What is known now.
+    fn knowledge(&self) -> Knowledge;
     /// The present state.
     fn state(&self) -> Guard<Arc<State>>;
     /// Waits until `position` is applied here, or `patience` is over; says whether it is.
     fn reach(&self, position: LogPosition, patience: Duration) -> BoxFuture<'static, bool>;
+    /// Waits until everything that was committed before this call is applied here, as confirmed by
+    /// a quorum, or `patience` is over; says whether it is (R22).
+    fn confirm(&self, patience: Duration) -> BoxFuture<'static, bool>;
+    /// Puts a purge into the log and waits until it has come as far as `level`.
+    fn purge(
+        &self,
+        purge: Invalidation,
+        level: Level,
+        patience: Duration,
+    ) -> BoxFuture<'static, Purged>;
+    /// What was applied here at `moment`; the start of the log if that is not known any more (R13).
+    fn applied_at(&self, moment: Moment) -> LogPosition;
 }
 
 /// Takes note of every request once it is answered.
 pub trait Journal: Send + Sync {
     /// One request, one account.
     fn record(&self, account: &Account);
+    /// Whether the next hit should be looked at again.
+    fn wants_sample(&self) -> bool;
+    /// A hit, and who is to judge it.
+    fn sample(&self, judge: NodeName, sample: Sample);
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{apply, ca, completions, delete, get, purge, run_node, status};
+use crate::command::{apply, ca, completions, delete, get, invalidations, purge, run_node, status};
 use crate::{demo, output};
 
 /// A CDN that you run yourself: many equal nodes, three cache tiers, no control plane.
@@ -24,6 +24,7 @@ Run it:
   shoal node --config node.toml                on every machine; --bootstrap on the first
   shoal apply -f site.toml                     what to serve, through any node
   shoal purge '/img/*' --distribution shop     forget it everywhere
+  shoal invalidations                          purges, and how far they have come
   shoal status --watch
 
 Commands that talk to a node take --admin URL or SHOAL_ADMIN; any node will do.";
@@ -44,7 +45,9 @@ enum Command {
     Delete(delete::Arguments),
     /// Forget cached content on every node.
     Purge(purge::Arguments),
-    /// Show nodes, tiers, the log and hit ratios.
+    /// List purges, or show how far one has come.
+    Invalidations(invalidations::Arguments),
+    /// Show nodes, tiers, leases, the log and hit ratios.
     Status(status::Arguments),
     /// Print a completion script for a shell.
     Completions(completions::Arguments),
@@ -83,6 +86,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Get(arguments) => get::run(arguments).await,
         Command::Delete(arguments) => delete::run(arguments).await,
         Command::Purge(arguments) => purge::run(arguments).await,
+        Command::Invalidations(arguments) => invalidations::run(arguments).await,
         Command::Status(arguments) => status::run(arguments).await,
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man => completions::man(),

@@ -1,6 +1,7 @@
 //! A small HTTP/1.1 client for our own commands: one request, one connection, a deadline, the whole
 //! body in memory.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,6 +15,16 @@ use tokio::time::timeout;
 
 /// Bytes of the largest body that a command reads.
 const BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Nothing was sent: nobody listens there, or nobody can be found.
+#[derive(Debug)]
+pub struct NotConnected;
+
+impl fmt::Display for NotConnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not connected")
+    }
+}
 
 /// An answer.
 pub struct Answer {
@@ -53,7 +64,7 @@ pub async fn send(
     deadline: Duration,
 ) -> anyhow::Result<Answer> {
     let exchange = async {
-        let stream = TcpStream::connect(address).await?;
+        let stream = TcpStream::connect(address).await.context(NotConnected)?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let mut request = http::Request::builder()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use model::limits::CAPACITY_MAX;
+use model::limits::{CAPACITY_MAX, LEASE, LEASE_MAX, LEASE_MIN};
 use model::{NodeName, Region, Tiers};
 use serde::Deserialize;
 
@@ -45,6 +45,7 @@ pub(crate) struct File {
 struct MeshTable {
     listen: Option<SocketAddr>,
     advertise: Option<SocketAddr>,
+    lease_seconds: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -66,6 +67,7 @@ struct AdminTable {
 #[serde(deny_unknown_fields)]
 struct CacheTable {
     memory_mib: Option<u64>,
+    canary: Option<bool>,
 }
 
 /// How patient the Raft group is; the same on every node of a mesh.
@@ -109,6 +111,8 @@ pub(crate) struct Config {
     pub(crate) tls_dir: PathBuf,
     /// Whether it forms a new mesh.
     pub(crate) bootstrap: bool,
+    /// How long nodes may serve without hearing of later purges, for the mesh that it forms.
+    pub(crate) lease: Duration,
     /// Its share of keys; 100 is ordinary.
     pub(crate) capacity: u32,
     /// UDP address for peers.
@@ -125,6 +129,8 @@ pub(crate) struct Config {
     pub(crate) token_file: Option<PathBuf>,
     /// Bytes for cached objects.
     pub(crate) memory_bytes: u64,
+    /// Whether another node judges some of its hits.
+    pub(crate) canary: bool,
     /// Raft timings.
     pub(crate) distance: Distance,
     /// How long a voter must be gone before it is replaced.
@@ -167,7 +173,13 @@ impl Config {
         if !(1..=1024 * 1024).contains(&mebibytes) {
             bail!("cache.memory_mib: {mebibytes} given, expected 1 to 1048576");
         }
+        let lease = flags.lease.or(file.mesh.lease_seconds).map_or(LEASE, Duration::from_secs);
+        if !(LEASE_MIN..=LEASE_MAX).contains(&lease) {
+            let [min, max] = [LEASE_MIN, LEASE_MAX].map(|bound| bound.as_secs());
+            bail!("lease: {} seconds given, expected {min} to {max}", lease.as_secs());
+        }
         Ok(Config {
+            lease,
             tls_dir: flags.tls_dir.or(file.tls_dir).unwrap_or_else(|| data_dir.join("tls")),
             name,
             region: flags.region.or(file.region),
@@ -185,6 +197,7 @@ impl Config {
                 .or(file.admin.listen)
                 .unwrap_or(([127, 0, 0, 1], 7480).into()),
             token_file: flags.admin_token_file.or(file.admin.token_file),
+            canary: file.cache.canary.unwrap_or(true),
             memory_bytes: mebibytes * 1024 * 1024,
             distance: flags.raft_distance.or(file.raft.distance).unwrap_or_default(),
             gone_after: Duration::from_secs(file.raft.gone_after_seconds.unwrap_or(30)),
@@ -243,6 +256,7 @@ mod tests {
             ("name = \"a\"\ncapacity = 0", "expected 1 to"),
             ("name = \"a\"\nseeds = [\"b\"]", "expected HOST:PORT"),
             ("name = \"a\"\n[cache]\nmemory_mib = 0", "cache.memory_mib"),
+            ("name = \"a\"\n[mesh]\nlease_seconds = 61", "expected 1 to 60"),
         ] {
             let error = load(file, &[]).unwrap_err();
             assert!(error.contains(names), "{file}: {error}");

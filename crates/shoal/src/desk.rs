@@ -3,21 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use admin::view::{LogStatus, NodeRole, NodeStatus, Served, ServedByTier, Status};
-use admin::{Metrics, Readiness};
+use admin::view::{Canary, LogStatus, NodeRole, NodeStatus, Served, ServedByTier, Status};
+use admin::{Metrics, Planned, Readiness};
 use consensus::Group;
 use control::{Command, CommandId, State};
-use follow::{Follow, Receipt, SubmitError};
+use follow::{Follow, Progressed, Receipt, SubmitError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use membership::Gossip;
-use model::{Level, Member};
+use model::{Invalidation, Level, LogPosition, Member};
 use serve::{Entry, World};
 use storage::Memory;
 use wire::gossip::Facts;
 
+use crate::host::Machine;
 use crate::node::ground::Ground;
 use crate::node::stories::Stories;
+use crate::plan;
 
 /// Everything that operators may ask about.
 pub(crate) struct Desk {
@@ -27,6 +29,7 @@ pub(crate) struct Desk {
     store: Arc<Memory<Entry>>,
     world: Arc<World>,
     metrics: Arc<Metrics>,
+    canary: Arc<crate::canary::Canary>,
     me: Member,
 }
 
@@ -40,6 +43,7 @@ impl Desk {
             store: stories.store.clone(),
             world: stories.world.clone(),
             metrics: stories.metrics.clone(),
+            canary: stories.canary.clone(),
             me: ground.me.clone(),
         }
     }
@@ -67,6 +71,21 @@ impl admin::Desk for Desk {
         .boxed()
     }
 
+    fn reach(
+        &self,
+        position: LogPosition,
+        level: Level,
+        patience: Duration,
+    ) -> BoxFuture<'static, Option<Progressed>> {
+        let follow = self.follow.clone();
+        async move { follow::reach(&follow, position, level, patience).await }.boxed()
+    }
+
+    fn plan(&self, purge: Invalidation) -> BoxFuture<'static, Vec<Planned>> {
+        let follow = self.follow.clone();
+        async move { plan::everywhere(&follow, purge).await }.boxed()
+    }
+
     fn status(&self) -> Status {
         let state = Arc::clone(&self.follow.replica.state());
         let peers = self.follow.members.peers();
@@ -85,13 +104,24 @@ impl admin::Desk for Desk {
                     said.applied = applied;
                     said.votes = own_role.voter;
                     said.leads = own_role.leads.then_some(own_role.term);
+                    said.lease = self.follow.lease_age();
+                    let (samples, violations) = self.canary.counts();
+                    said.canary = wire::gossip::Canary { samples, violations };
                 }
-                Some(describe(member, peer.alive, &said.unwrap_or_default(), head.index()))
+                let said = said.unwrap_or_default();
+                Some(describe(member, peer.alive, &said, head.index(), state.lease()))
             })
             .collect();
         let leading = peers.iter().filter(|peer| peer.alive && peer.leads.is_some());
         let leader = leading.max_by_key(|peer| peer.leads).map(|peer| peer.name.to_string());
+        let judged = nodes.iter().filter(|node| node.alive).map(|node| node.canary);
+        let canary = judged.fold(Canary::default(), |all, one| Canary {
+            samples: all.samples + one.samples,
+            violations: all.violations + one.violations,
+        });
         Status {
+            canary,
+            lease_ms: u64::try_from(state.lease().as_millis()).unwrap_or(u64::MAX),
             mesh: state.mesh().map(str::to_owned),
             node: self.me.name.to_string(),
             ready: self.readiness() == Readiness::Ready,
@@ -142,6 +172,12 @@ impl admin::Desk for Desk {
             fills_running: self.world.fills.running() as u64,
             applied,
             head: self.follow.confirm.head().max(applied),
+            invalidation_entries: self.follow.replica.state().epochs_total() as u64,
+            lease_age: self.follow.lease_age(),
+            fenced: self.follow.valid_until().is_none_or(|until| until < Machine.now()),
+            responses_cut: self.follow.cut(),
+            canary_samples: self.canary.counts().0,
+            canary_violations: self.canary.counts().1,
             peers_alive: peers.iter().filter(|peer| peer.alive).count() as u64,
             leads: role.leads,
             term: role.term,
@@ -151,7 +187,7 @@ impl admin::Desk for Desk {
     }
 }
 
-fn describe(member: &Member, alive: bool, said: &Facts, head: u64) -> NodeStatus {
+fn describe(member: &Member, alive: bool, said: &Facts, head: u64, lease: Duration) -> NodeStatus {
     let applied = said.applied.index();
     let role = match (said.leads, said.votes) {
         (Some(_), _) if alive => NodeRole::Leader,
@@ -172,5 +208,8 @@ fn describe(member: &Member, alive: bool, said: &Facts, head: u64) -> NodeStatus
         lag: head.saturating_sub(applied),
         load: said.load,
         served: ServedByTier { edge, regional, shield },
+        lease_age_ms: said.lease.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+        fenced: said.lease.is_none_or(|age| age > lease),
+        canary: Canary { samples: said.canary.samples, violations: said.canary.violations },
     }
 }

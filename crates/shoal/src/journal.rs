@@ -3,21 +3,25 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::Tier;
+use model::{NodeName, Tier};
 use serve::Account;
+use wire::exchange::Sample;
 use wire::gossip::Served;
+
+use crate::canary::Canary;
 
 /// Counts and logs what was answered.
 pub(crate) struct Journal {
     metrics: Arc<admin::Metrics>,
+    canary: Arc<Canary>,
     requests: [AtomicU64; 3],
     hits: [AtomicU64; 3],
 }
 
 impl Journal {
-    /// Counts into `metrics` too.
-    pub(crate) fn new(metrics: Arc<admin::Metrics>) -> Journal {
-        Journal { metrics, requests: Default::default(), hits: Default::default() }
+    /// Counts into `metrics` too, and lets `canary` pick among hits.
+    pub(crate) fn new(metrics: Arc<admin::Metrics>, canary: Arc<Canary>) -> Journal {
+        Journal { metrics, canary, requests: Default::default(), hits: Default::default() }
     }
 
     /// Requests and hits so far, by tier.
@@ -30,6 +34,14 @@ impl Journal {
 }
 
 impl serve::Journal for Journal {
+    fn wants_sample(&self) -> bool {
+        self.canary.is_due()
+    }
+
+    fn sample(&self, judge: NodeName, sample: Sample) {
+        self.canary.pick(judge, sample);
+    }
+
     fn record(&self, account: &Account) {
         let tier = account.tier as usize;
         self.requests[tier].fetch_add(1, Ordering::Relaxed);

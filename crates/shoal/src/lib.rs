@@ -19,6 +19,9 @@ mod node;
 mod output;
 mod roster;
 mod shelf;
+mod canary;
+mod plan;
+mod stock;
 mod signals;
 mod telemetry;
 

@@ -6,6 +6,7 @@
 mod origin;
 mod ports;
 mod process;
+mod relay;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,8 +18,9 @@ use model::{NodeName, Region, Tiers};
 use transport::{Authority, Validity};
 use wire::hello::Mesh;
 
-pub use origin::Origin;
+pub use origin::{Asked, Etag, Hold, Manner, Origin};
 pub use process::Process;
+pub use relay::Wires;
 
 use crate::client::{self, Call};
 use crate::host::Machine;
@@ -52,6 +54,7 @@ impl Spec {
 /// A mesh of processes.
 pub struct LocalMesh {
     directory: PathBuf,
+    wires: Option<Wires>,
     /// Its nodes, in the order in which they were named.
     pub nodes: Vec<Process>,
 }
@@ -76,6 +79,26 @@ impl LocalMesh {
         specs: &[Spec],
         flags: &[&str],
     ) -> anyhow::Result<LocalMesh> {
+        LocalMesh::form(directory, program, specs, flags, None).await
+    }
+
+    /// The same, with a relay before every node: see [`LocalMesh::wires`].
+    pub async fn start_wired(
+        directory: &Path,
+        program: &Path,
+        specs: &[Spec],
+        flags: &[&str],
+    ) -> anyhow::Result<LocalMesh> {
+        LocalMesh::form(directory, program, specs, flags, Some(Wires::default())).await
+    }
+
+    async fn form(
+        directory: &Path,
+        program: &Path,
+        specs: &[Spec],
+        flags: &[&str],
+        wires: Option<Wires>,
+    ) -> anyhow::Result<LocalMesh> {
         let mesh: Mesh = "local".parse()?;
         let now = Machine.wall();
         let authority = Authority::create(&mesh, Validity::of_authority(now))?;
@@ -86,9 +109,10 @@ impl LocalMesh {
             let validity = Validity::of_node(now);
             authority.issue(&spec.name, &spec.region, spec.tiers, validity)?.save(&tls)?;
             let seed = nodes.first().map(|node| node.mesh_address);
-            nodes.push(Process::new(directory, program, spec.clone(), seed, flags)?);
+            let wires = wires.as_ref();
+            nodes.push(Process::new(directory, program, spec.clone(), seed, wires, flags)?);
         }
-        let mut mesh = LocalMesh { directory: directory.to_owned(), nodes };
+        let mut mesh = LocalMesh { directory: directory.to_owned(), wires, nodes };
         for at in 0..mesh.nodes.len() {
             mesh.nodes[at].start()?;
             if at == 0 {
@@ -104,6 +128,14 @@ impl LocalMesh {
     /// Where certificates, disks and logs are.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// What connects its nodes.
+    ///
+    /// # Panics
+    /// If it was not started with wires.
+    pub fn wires(&self) -> &Wires {
+        self.wires.as_ref().expect("only a mesh that was started with wires is asked for them")
     }
 
     /// The node of that name.

@@ -11,6 +11,7 @@ mod join;
 pub(crate) mod stories;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,9 @@ use crate::desk::Desk;
 use crate::signals;
 use ground::Ground;
 use stories::Stories;
+
+/// How long the word that this node serves no more may take to leave.
+const FAREWELL: Duration = Duration::from_millis(100);
 
 /// Runs a node until it is told to stop.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
@@ -58,6 +62,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     closing.cancel();
     drop(viewers.await);
     drop(operators.await);
+    // Whoever waits for a purge does not have to wait for a process that has ended.
+    stories.follow.retire();
+    tokio::time::sleep(FAREWELL).await;
     tasks.shutdown().await;
     ground.group.shutdown().await;
     ground.links.close().await;

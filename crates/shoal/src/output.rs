@@ -2,7 +2,7 @@
 //! (anstream sees to that).
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 
@@ -14,6 +14,9 @@ pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// What matters less.
 pub(crate) const DIM: Style = Style::new().dimmed();
+
+/// Back to the start of the line, and empty it.
+const CLEAR_LINE: &str = "\r\x1b[2K";
 
 /// `text` in `style`.
 pub(crate) fn paint(style: Style, text: impl Display) -> String {
@@ -33,6 +36,23 @@ pub(crate) fn text(text: impl Display) {
 /// Prints a note that is not the result: progress, hints.
 pub(crate) fn note(text: impl Display) {
     drop(writeln!(anstream::stderr().lock(), "{text}"));
+}
+
+/// Whether somebody watches how things go: standard error is a terminal.
+pub(crate) fn has_audience() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Writes a line over the one before.
+pub(crate) fn progress(text: impl Display) {
+    let mut terminal = anstream::stderr().lock();
+    drop(write!(terminal, "{CLEAR_LINE}{DIM}{text}{DIM:#}"));
+    drop(terminal.flush());
+}
+
+/// Takes the progress away.
+pub(crate) fn clear_progress() {
+    drop(write!(anstream::stderr().lock(), "{CLEAR_LINE}"));
 }
 
 /// Prints an error with its causes, as one sentence.

@@ -74,9 +74,9 @@ impl follow::Shelf for Shelf {
         self.entries.load(Ordering::Relaxed)
     }
 
-    fn append(&self, first: LogPosition, commands: &[Bytes]) {
-        let count = commands.len() as u64;
-        if self.queue.try_send(Work::Append(first, commands.to_vec())).is_ok() {
+    fn append(&self, first: LogPosition, entries: &[Bytes]) {
+        let count = entries.len() as u64;
+        if self.queue.try_send(Work::Append(first, entries.to_vec())).is_ok() {
             self.entries.fetch_add(count, Ordering::Relaxed);
             self.last.raise(LogPosition::new(first.epoch(), first.index() + count - 1));
         }

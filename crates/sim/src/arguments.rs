@@ -15,7 +15,7 @@ One seed, one replayable mesh: the real nodes of Shoal in a pretend world, in vi
   sim --seeds N             runs N seeds and counts
   sim --mutants             breaks one rule at a time and sees whether its checker notices
 
-  --profile P               calm, ordinary, heavy or all
+  --profile P               calm, ordinary, heavy, correlated or all
                             (ordinary for one seed, all for many, unless said otherwise)
   --from A                  the first of many seeds (0)
   --mutant M                breaks this rule on purpose; --mutants lists their names
@@ -132,7 +132,8 @@ fn profiles(word: Option<String>) -> Result<Vec<Profile>, Misread> {
         return Ok(Profile::ALL.into());
     }
     let named = Profile::ALL.into_iter().find(|profile| profile.as_str() == word);
-    let expected = || Misread::Value("--profile", "calm, ordinary, heavy or all".into());
+    let expected =
+        || Misread::Value("--profile", "calm, ordinary, heavy, correlated or all".into());
     named.map(|profile| vec![profile]).ok_or_else(expected)
 }
 

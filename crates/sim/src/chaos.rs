@@ -1,4 +1,5 @@
-//! Chaos: nodes die and come back, links are cut and slow down, leaders fall. All from the seed.
+//! Chaos: nodes die and come back, stand still and go on, links are cut and slow down, leaders
+//! fall, regions go down as one. All from the seed.
 //!
 //! It ends when viewers stop coming: whatever is still broken then is mended, so that what must be
 //! true in the end can be seen to be.
@@ -10,7 +11,7 @@ use crate::dice::Dice;
 use crate::executor::Owner;
 use crate::network::Way;
 use crate::scenario::{Profile, REGIONS};
-use crate::stage::Stage;
+use crate::stage::{Halt, Stage};
 
 /// Breaks things until it is `until`.
 pub(crate) async fn reign(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
@@ -18,6 +19,7 @@ pub(crate) async fn reign(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
         Profile::Calm => return,
         Profile::Ordinary => 800..=3_000,
         Profile::Heavy => 100..=900,
+        Profile::Correlated => 2_000..=4_000,
     };
     loop {
         let wait = dice.millis(pause.clone());
@@ -26,29 +28,69 @@ pub(crate) async fn reign(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
         if left.is_zero() {
             return;
         }
-        strike(&stage, &mut dice, left);
+        match stage.setting.scenario.profile {
+            Profile::Calm | Profile::Ordinary | Profile::Heavy => strike(&stage, &mut dice, left),
+            Profile::Correlated => strike_region(&stage, &mut dice, left),
+        }
     }
 }
 
 fn strike(stage: &Arc<Stage>, dice: &mut Dice, left: Duration) {
     let nodes = stage.setting.scenario.members.len();
-    match dice.below(10) {
+    match dice.below(12) {
         0..=3 => {
             let node = dice.below(nodes);
             kill(stage, dice, node, left);
         }
-        4 | 5 => kill(stage, dice, stage.log.leader(), left),
-        6 => split(stage, dice, left),
+        4 | 5 => {
+            let node = stage.leader().unwrap_or(0);
+            kill(stage, dice, node, left);
+        }
+        6 => {
+            let apart = part(stage, dice);
+            let time = dice.millis(500..=6_000).min(left);
+            split(stage, &apart, time);
+        }
         7 | 8 => {
             let time = dice.millis(200..=5_000).min(left);
             let way = Way { from: dice.below(nodes), to: dice.below(nodes) };
             cut(stage, way, time);
+        }
+        9 | 10 => {
+            let node = dice.below(nodes);
+            halt(stage, dice, node, left);
         }
         _ => {
             let time = dice.millis(500..=3_000).min(left);
             let way = Way { from: dice.below(nodes), to: dice.below(nodes) };
             stage.network.slow_down(way, time);
         }
+    }
+}
+
+/// The same befalls a whole region at once, or any half where there is one region only.
+fn strike_region(stage: &Arc<Stage>, dice: &mut Dice, left: Duration) {
+    let struck = part(stage, dice);
+    let what = dice.below(4);
+    for node in (0..struck.len()).filter(|node| struck[*node]) {
+        match what {
+            0 | 1 => kill(stage, dice, node, left),
+            2 => halt(stage, dice, node, left),
+            _ => {}
+        }
+    }
+    if what == 3 || dice.chance(30) {
+        let time = dice.millis(500..=6_000).min(left);
+        split(stage, &struck, time);
+    }
+}
+
+/// Lets a node stand still for a while.
+fn halt(stage: &Arc<Stage>, dice: &mut Dice, node: usize, left: Duration) {
+    let time = dice.millis(50..=5_000).min(left);
+    let how = if dice.chance(50) { Halt::Stopped } else { Halt::Sleeps };
+    if stage.halt(node, how, time) {
+        stage.setting.history.write().halts += 1;
     }
 }
 
@@ -63,7 +105,7 @@ fn kill(stage: &Arc<Stage>, dice: &mut Dice, node: usize, left: Duration) {
     let stage = stage.clone();
     stage.setting.clone().clock.spawn(Owner::WORLD, async move {
         stage.setting.clock.sleep(down).await;
-        stage.start(node);
+        stage.start(node).await;
     });
 }
 
@@ -76,9 +118,8 @@ fn cut(stage: &Stage, way: Way, time: Duration) {
     }
 }
 
-/// Cuts a group of nodes off from all others: a region, or any half.
-fn split(stage: &Stage, dice: &mut Dice, left: Duration) {
-    let time = dice.millis(500..=6_000).min(left);
+/// Some of the nodes: a region, or any few.
+fn part(stage: &Stage, dice: &mut Dice) -> Vec<bool> {
     let nodes = stage.setting.scenario.members.len();
     let region = dice.chance(50).then(|| dice.below(REGIONS.len()));
     let lots: Vec<bool> = (0..nodes).map(|_| dice.chance(35)).collect();
@@ -86,8 +127,13 @@ fn split(stage: &Stage, dice: &mut Dice, left: Duration) {
         Some(region) => stage.setting.scenario.region_of(node) == region,
         None => lots[node],
     };
-    for from in (0..nodes).filter(|node| apart(*node)) {
-        for to in (0..nodes).filter(|node| !apart(*node)) {
+    (0..nodes).map(apart).collect()
+}
+
+/// Cuts some nodes off from all others.
+fn split(stage: &Stage, apart: &[bool], time: Duration) {
+    for from in (0..apart.len()).filter(|node| apart[*node]) {
+        for to in (0..apart.len()).filter(|node| !apart[*node]) {
             cut(stage, Way { from, to }, time);
         }
     }

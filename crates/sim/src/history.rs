@@ -141,6 +141,17 @@ pub(crate) struct Sample {
     pub(crate) state: Arc<State>,
 }
 
+/// A group applied another entry than one had before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fork {
+    /// When.
+    pub(crate) at: Duration,
+    /// The node that did.
+    pub(crate) node: usize,
+    /// The entry.
+    pub(crate) index: u64,
+}
+
 /// Everything that the checkers read.
 #[derive(Default)]
 pub(crate) struct Records {
@@ -156,12 +167,28 @@ pub(crate) struct Records {
     pub(crate) samples: Vec<Sample>,
     /// Every running node's replica at the end, when all faults had been healed for a while.
     pub(crate) last: Vec<Sample>,
-    /// The log as it stands at the end: its first entry has index 1.
-    pub(crate) log: Vec<Bytes>,
+    /// The log: what was applied first at each index.
+    pub(crate) log: BTreeMap<u64, Bytes>,
+    /// Where another entry was applied later.
+    pub(crate) forks: Vec<Fork>,
     /// Nodes killed.
     pub(crate) kills: usize,
     /// Links cut.
     pub(crate) cuts: usize,
+    /// Nodes that stood still.
+    pub(crate) halts: usize,
+}
+
+impl Records {
+    /// A group applies entries.
+    pub(crate) fn agree(&mut self, at: Duration, node: usize, entries: &[(u64, Bytes)]) {
+        for (index, command) in entries {
+            let first = self.log.entry(*index).or_insert_with(|| command.clone());
+            if *first != *command {
+                self.forks.push(Fork { at, node, index: *index });
+            }
+        }
+    }
 }
 
 /// The records, while they are being written.

@@ -1,7 +1,8 @@
 //! The host of one process: its clock, its dice, its tasks, and the way to its replica.
 //!
-//! Every process has a clock of its own that starts with it, and all share one wall clock. Nothing
-//! here knows the time of the machine.
+//! Every process has a clock of its own that starts with it and runs at the rate of its node, and
+//! all share one wall clock. While a node sleeps its clock goes on and its timers do not, as
+//! `CLOCK_BOOTTIME` and tokio have it. Nothing here knows the time of the machine.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -18,7 +19,7 @@ use crate::dice::Dice;
 use crate::executor::{Clock, Owner};
 
 /// The wall clock when a run begins.
-const WALL_START: Duration = Duration::from_secs(1_800_000_000);
+pub(crate) const WALL_START: Duration = Duration::from_secs(1_800_000_000);
 
 /// A number nobody can guess, except from the seed.
 pub(crate) fn roll(dice: &Mutex<Dice>) -> u128 {
@@ -31,18 +32,27 @@ pub(crate) struct Host {
     clock: Clock,
     owner: Owner,
     booted: Duration,
+    rate: f64,
+    /// How long its node has slept.
+    slept: Arc<Mutex<Duration>>,
     dice: Arc<Mutex<Dice>>,
 }
 
 impl Host {
-    /// The host of a process that starts now.
-    pub(crate) fn boot(clock: Clock, owner: Owner, dice: Arc<Mutex<Dice>>) -> Host {
-        Host { booted: clock.now(), clock, owner, dice }
+    /// The host of a process that starts now, on a node whose clock runs at `rate`.
+    pub(crate) fn boot(clock: Clock, owner: Owner, rate: f64, dice: Arc<Mutex<Dice>>) -> Host {
+        Host { booted: clock.now(), clock, owner, rate, slept: Arc::default(), dice }
     }
 
     /// Every process counts from its own start, so that nobody can compare moments of two.
     fn moment(&self) -> Moment {
-        Moment::at(self.clock.now() - self.booted + Duration::from_secs(60))
+        let passed = (self.clock.now() - self.booted).mul_f64(self.rate);
+        Moment::at(passed + Duration::from_secs(60))
+    }
+
+    /// Its node has slept for `time`: the timers there were are late by as much.
+    pub(crate) fn wake_up(&self, time: Duration) {
+        *self.slept.lock().unwrap_or_else(PoisonError::into_inner) += time;
     }
 }
 
@@ -66,7 +76,15 @@ impl follow::Host for Host {
     }
 
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
-        self.clock.sleep(time).boxed()
+        let (clock, slept) = (self.clock.clone(), self.slept.clone());
+        let slept = move || *slept.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = clock.now().saturating_sub(slept()) + time.div_f64(self.rate);
+        async move {
+            while clock.now().saturating_sub(slept()) < deadline {
+                clock.sleep_until(deadline + slept()).await;
+            }
+        }
+        .boxed()
     }
 
     fn dice(&self) -> u128 {

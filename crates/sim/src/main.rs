@@ -5,6 +5,7 @@
 //! that a command line is all there is to a result.
 
 mod arguments;
+mod children;
 mod printing;
 
 use std::io::{self, Write};
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use sim::{Keep, Mutant, Profile, SEEDS_MAX, Setup};
 
 use arguments::{Arguments, Wish};
+use children::Errand;
 use printing::Row;
 
 fn main() -> ExitCode {
@@ -68,9 +70,11 @@ fn many(
     printing::head(out)?;
     for profile in profiles {
         let mut row = Row::of(*profile);
-        for seed in from..from.saturating_add(count) {
-            let keep = Keep::Hash;
-            row.add(&sim::perform(Setup { seed, profile: *profile, mutant, keep }));
+        let seeds = from..from.saturating_add(count);
+        let errands: Vec<Errand> =
+            seeds.map(|seed| Errand { seed, profile: *profile, mutant }).collect();
+        for (errand, news) in errands.iter().zip(children::each(&errands, Errand::run)?) {
+            row.add(errand, news);
         }
         good += usize::from(row.is_good());
         row.print(out)?;
@@ -82,8 +86,8 @@ fn many(
 fn mutants(out: &mut impl Write) -> io::Result<ExitCode> {
     let mut caught = 0;
     writeln!(out, "{:<16} {:<10} {:<10} {:>5}", "mutant", "breaks", "profile", "seeds")?;
-    for mutant in Mutant::ALL {
-        let seeds = sim::hunt(mutant);
+    let hunts = children::each(&Mutant::ALL, |mutant| children::hunt(*mutant))?;
+    for (mutant, seeds) in Mutant::ALL.into_iter().zip(hunts) {
         caught += usize::from(seeds.is_some());
         let told = match seeds {
             Some(seeds) => seeds.to_string(),
@@ -91,7 +95,6 @@ fn mutants(out: &mut impl Write) -> io::Result<ExitCode> {
         };
         let (name, promise, profile) = (mutant.as_str(), mutant.breaks(), mutant.profile());
         writeln!(out, "{name:<16} {promise:<10} {profile:<10} {told:>5}")?;
-        out.flush()?;
     }
     Ok(exit(caught, Mutant::ALL.len()))
 }

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use follow::{Replica, Shelf};
 
 use crate::checker::Promise;
-use crate::log::Memory;
 use crate::scenario::Profile;
 
 /// Seeds within which every mutant must be caught.
@@ -35,7 +34,7 @@ pub enum Mutant {
     CleanCut,
     /// A peer that cannot be reached is said to have found the origin unreachable.
     BlameOrigin,
-    /// A change of leader loses the last entry of the log.
+    /// A disk loses what a Raft group wrote to it since its process started.
     Amnesia,
     /// The disk keeps every entry twice.
     Stutter,
@@ -79,11 +78,6 @@ impl Mutant {
             Mutant::BlameOrigin => Promise::Alive,
             Mutant::Amnesia | Mutant::Stutter => Promise::Receipts,
         }
-    }
-
-    /// What a change of leader does to the log, if this mutant is loose.
-    pub(crate) fn memory(loose: Option<Mutant>) -> Memory {
-        if loose == Some(Mutant::Amnesia) { Memory::Amnesia } else { Memory::Sound }
     }
 
     /// The weather in which it is looked for.

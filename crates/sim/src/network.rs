@@ -9,18 +9,25 @@ mod pipe;
 mod answer;
 mod peers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use model::NodeName;
+use bytes::Bytes;
+use consensus::Group;
+use futures_util::StreamExt;
+use membership::{Gossip, Neighbours};
+use model::{Instance, NodeName};
+use serve::Members;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::dice::Dice;
 use crate::executor::Owner;
 use crate::setting::Setting;
 
 pub(crate) use peers::Caller;
-use pipe::{Pipe, Reader, Writer};
+use pipe::{Broken, Pipe, Reader, Writer};
 
 /// How long a connection may be silent, as the real transport has it.
 const SILENCE: Duration = model::limits::SILENCE;
@@ -40,7 +47,8 @@ impl Way {
         Way { from: self.to, to: self.from }
     }
 
-    fn touches(self, node: usize) -> bool {
+    /// Whether that node is one of its ends.
+    pub(crate) fn touches(self, node: usize) -> bool {
         self.from == node || self.to == node
     }
 }
@@ -54,6 +62,12 @@ pub(crate) struct Listener {
     pub(crate) world: Arc<serve::World>,
     /// Takes commands and feeds the log.
     pub(crate) follow: Arc<follow::Follow>,
+    /// Takes Raft messages.
+    pub(crate) group: Group,
+    /// Takes gossip.
+    pub(crate) gossip: Arc<Gossip>,
+    /// Hears of connections.
+    pub(crate) neighbours: Arc<Neighbours>,
 }
 
 /// What a conversation is about.
@@ -62,6 +76,8 @@ enum Call {
     Ask,
     Submit,
     Follow,
+    /// A Raft message of this instance.
+    Raft(Instance),
 }
 
 /// One end of a conversation.
@@ -72,11 +88,16 @@ struct Line {
 
 /// No conversation came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum Unreached {
+pub(crate) enum Unreached {
+    /// Nobody listens there.
     #[error("connection refused")]
     Refused,
+    /// The link is cut.
     #[error("no answer to the handshake")]
     Silent,
+    /// It began and broke off.
+    #[error("the connection broke")]
+    Broken,
 }
 
 #[derive(Clone, Copy)]
@@ -98,6 +119,8 @@ struct State {
     slow: BTreeMap<Way, Spell>,
     listeners: BTreeMap<usize, Listener>,
     pipes: Vec<Weak<Pipe>>,
+    /// Connections that broke and were not opened again.
+    broken: BTreeSet<Way>,
 }
 
 impl Network {
@@ -110,6 +133,7 @@ impl Network {
             slow: BTreeMap::new(),
             listeners: BTreeMap::new(),
             pipes: Vec::new(),
+            broken: BTreeSet::new(),
         };
         Arc::new(Network { setting, state: Mutex::new(state) })
     }
@@ -128,7 +152,7 @@ impl Network {
     }
 
     /// The process of `node` is gone. Its peers find out one by one.
-    pub(crate) fn hang_up(&self, node: usize) {
+    pub(crate) fn hang_up(self: &Arc<Self>, node: usize) {
         let now = self.setting.now();
         let mut state = self.lock();
         let gone = state.listeners.remove(&node);
@@ -139,6 +163,38 @@ impl Network {
         drop(gone);
         for (pipe, at) in broken.iter().zip(found_out) {
             pipe.break_off(now, at);
+            let Way { from, to } = pipe.way;
+            self.lose(Way { from: if from == node { to } else { from }, to: node }, at);
+        }
+    }
+
+    /// A node finds out at that time that its connection to another broke.
+    fn lose(self: &Arc<Self>, way: Way, at: Duration) {
+        if !self.lock().broken.insert(way) {
+            return;
+        }
+        let network = self.clone();
+        self.setting.clock.spawn(Owner::WORLD, async move {
+            network.setting.clock.sleep_until(at).await;
+            let state = network.lock();
+            let finder = state.listeners.get(&way.from).filter(|_| state.broken.contains(&way));
+            let neighbours = finder.map(|listener| listener.neighbours.clone());
+            drop(state);
+            if let Some(neighbours) = neighbours {
+                neighbours.doubt(network.setting.name(way.to));
+            }
+        });
+    }
+
+    /// A connection stands: whoever opened it knows that the other lives.
+    fn find(&self, way: Way) {
+        let mut state = self.lock();
+        if state.broken.remove(&way) {
+            let neighbours = state.listeners.get(&way.from).map(|one| one.neighbours.clone());
+            drop(state);
+            if let Some(neighbours) = neighbours {
+                neighbours.trust(self.setting.name(way.to));
+            }
         }
     }
 
@@ -157,15 +213,19 @@ impl Network {
             let network = self.clone();
             self.setting.clock.spawn(Owner::WORLD, async move {
                 network.setting.clock.sleep(SILENCE).await;
-                network.fall_silent(way);
+                network.fall_silent(|lost| lost == way || lost == way.back());
             });
         }
     }
 
-    fn fall_silent(&self, cut: Way) {
+    /// Connections there have been silent for too long: both sides give them up.
+    pub(crate) fn fall_silent(self: &Arc<Self>, concerns: impl Fn(Way) -> bool) {
         let now = self.setting.now();
-        let broken = self.lock().pipes_where(|way| way == cut || way == cut.back());
-        broken.iter().for_each(|pipe| pipe.break_off(now, now));
+        let broken = self.lock().pipes_where(concerns);
+        for pipe in broken {
+            pipe.break_off(now, now);
+            [pipe.way, pipe.way.back()].into_iter().for_each(|way| self.lose(way, now));
+        }
     }
 
     /// Makes a link ten times slower in both directions for `time`.
@@ -177,21 +237,13 @@ impl Network {
         state.slow.insert(way.back(), spell);
     }
 
-    /// Whether the process of `node` runs.
-    pub(crate) fn is_up(&self, node: usize) -> bool {
-        self.lock().listeners.contains_key(&node)
-    }
-
-    /// Whether both processes run and nothing is cut between them.
-    pub(crate) fn reaches(&self, way: Way) -> bool {
-        let now = self.setting.now();
-        let state = self.lock();
-        let up = |node| state.listeners.contains_key(&node);
-        up(way.from) && up(way.to) && state.cut(way, now).is_none()
+    /// Whether that process is the one that runs at `node`.
+    pub(crate) fn is_run_by(&self, node: usize, owner: Owner) -> bool {
+        self.lock().listeners.get(&node).is_some_and(|listener| listener.owner == owner)
     }
 
     /// How long the next frame would take.
-    pub(crate) fn latency(&self, way: Way) -> Duration {
+    fn latency(&self, way: Way) -> Duration {
         let base = self.base_latency(way);
         let now = self.setting.now();
         self.lock().latency(way, base, now)
@@ -240,7 +292,48 @@ impl Network {
         let owner = listener.owner;
         let line = Line { out: said, back: heard };
         self.setting.clock.spawn(owner, answer::take(listener, call, line));
+        self.find(way);
         Ok(Line { out, back })
+    }
+
+    /// Sends a Raft message and brings the answer.
+    pub(crate) async fn raft(
+        self: Arc<Self>,
+        way: Way,
+        message: Bytes,
+    ) -> Result<Bytes, Unreached> {
+        let broken = |_: Broken| Unreached::Broken;
+        let me = self.setting.scenario.members[way.from].instance;
+        let Line { out, mut back } = self.dial(way, Call::Raft(me)).await?;
+        out.send(message).await.map_err(broken)?;
+        out.finish();
+        back.next().await.unwrap_or(Err(Broken)).map_err(broken)
+    }
+
+    /// Carries a letter of the process `owner` of a node. It may be lost, and nobody hears of that.
+    pub(crate) fn cast(self: &Arc<Self>, from: usize, owner: Owner, to: SocketAddr, letter: Bytes) {
+        let members = &self.setting.scenario.members;
+        let place = members.iter().position(|member| member.address == to);
+        let able = self.is_run_by(from, owner) && !self.setting.clock.is_stopped(owner);
+        let Some(to) = place.filter(|_| able) else { return };
+        let way = Way { from, to };
+        self.trace(way, &letter);
+        let Some(arrival) = self.arrival(way) else { return };
+        let (network, sender) = (self.clone(), members[from].address);
+        self.setting.clock.spawn(Owner::WORLD, async move {
+            network.setting.clock.sleep_until(arrival).await;
+            let listener = network.lock().listeners.get(&to).cloned();
+            let Some(Listener { owner, gossip, .. }) = listener else { return };
+            network.setting.clock.going(owner).await;
+            gossip.deliver(sender, letter);
+        });
+    }
+
+    /// Notes what goes over the wire.
+    fn trace(&self, way: Way, frame: &[u8]) {
+        let route = (way.from as u64) << 56 | (way.to as u64) << 48;
+        let content = xxh3_64(frame) >> 16;
+        self.setting.trace.step(self.setting.now(), route | content);
     }
 
     fn pipe(self: &Arc<Self>, way: Way) -> (Writer, Reader) {
@@ -273,10 +366,6 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use futures_util::StreamExt;
-
-    use super::pipe::Broken;
     use super::*;
     use crate::executor::{Budget, Clock, Order};
     use crate::history::History;

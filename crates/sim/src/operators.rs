@@ -37,6 +37,9 @@ type Heard = Result<Receipt, SubmitError>;
 pub(crate) async fn form(stage: &Arc<Stage>) {
     let members = &stage.setting.scenario.members;
     let founder = members[0].clone();
+    if let Some(process) = stage.process(0) {
+        process.group.bootstrap().await.expect("its disk is empty");
+    }
     settle(stage, 0, Command::Form { mesh: "sim".into(), founder }).await;
     let joins = members.iter().enumerate().skip(1).map(|(node, member)| {
         settle(stage, node, Command::Join { member: member.clone(), replaces: None })

@@ -7,11 +7,11 @@ use std::io::{self, Write};
 
 use sim::{Profile, Promise, Report, Setup, Tally};
 
-/// The command that runs a report's seed again.
-fn replay(setup: &Setup) -> String {
-    let Setup { seed, profile, mutant, .. } = setup;
-    let mutant = mutant.map(|mutant| format!(" --mutant {}", mutant.as_str()));
-    format!("cargo run -p sim -- {seed} --profile {profile}{}", mutant.unwrap_or_default())
+use crate::children::{Errand, News};
+
+/// The command that makes a run again.
+fn replay(errand: &Errand) -> String {
+    format!("cargo run -p sim -- {}", errand.arguments().join(" "))
 }
 
 /// Says what happened in one run.
@@ -19,16 +19,16 @@ pub(crate) fn report(out: &mut impl Write, report: &Report) -> io::Result<()> {
     for line in &report.lines {
         writeln!(out, "{line}")?;
     }
-    let Setup { seed, profile, .. } = report.setup;
+    let Setup { seed, profile, mutant, .. } = report.setup;
     let verdict = match (report.stuck, report.violations.len()) {
         (Some(stuck), _) => stuck.to_string(),
         (None, 0) => "every promise was kept".to_owned(),
         (None, broken) => format!("promises were broken {broken} times"),
     };
-    let Tally { nodes, visits, broken, fetches, whole, purges, applied, kills, cuts } =
+    let Tally { nodes, visits, broken, fetches, whole, purges, applied, kills, cuts, halts } =
         report.tally;
     writeln!(out, "seed {seed}, {profile}: {verdict}")?;
-    writeln!(out, "  mesh     {nodes} nodes, {kills} kills, {cuts} links cut")?;
+    writeln!(out, "  mesh     {nodes} nodes, {kills} kills, {halts} halts, {cuts} links cut")?;
     writeln!(out, "  viewers  {visits} requests, {broken} answers broke off and said so")?;
     writeln!(out, "  origin   {fetches} requests, {whole} whole bodies")?;
     writeln!(out, "  purges   {purges} called, {applied} known to be applied everywhere")?;
@@ -37,7 +37,7 @@ pub(crate) fn report(out: &mut impl Write, report: &Report) -> io::Result<()> {
         writeln!(out, "  {violation}")?;
     }
     if !report.is_good() {
-        writeln!(out, "  again    {} --trace", replay(&report.setup))?;
+        writeln!(out, "  again    {} --trace", replay(&Errand { seed, profile, mutant }))?;
     }
     Ok(())
 }
@@ -58,7 +58,7 @@ pub(crate) struct Row {
     good: u64,
     stuck: u64,
     broken: [u64; Promise::ALL.len()],
-    first: Option<Report>,
+    first: Option<(Errand, News)>,
 }
 
 impl Row {
@@ -69,15 +69,15 @@ impl Row {
     }
 
     /// Counts one run.
-    pub(crate) fn add(&mut self, report: &Report) {
+    pub(crate) fn add(&mut self, errand: &Errand, news: News) {
         self.seeds += 1;
-        self.good += u64::from(report.is_good());
-        self.stuck += u64::from(report.stuck.is_some());
+        self.good += u64::from(news.good);
+        self.stuck += u64::from(!news.good && news.violations.is_empty());
         for (count, promise) in self.broken.iter_mut().zip(Promise::ALL) {
-            *count += u64::from(report.violations.iter().any(|one| one.promise == promise));
+            *count += u64::from(news.violations.iter().any(|(one, _)| *one == promise));
         }
-        if !report.is_good() && self.first.is_none() {
-            self.first = Some(report.clone());
+        if !news.good && self.first.is_none() {
+            self.first = Some((*errand, news));
         }
     }
 
@@ -94,13 +94,10 @@ impl Row {
             write!(out, " {count:>9}")?;
         }
         writeln!(out)?;
-        if let Some(first) = &self.first {
-            match (first.stuck, first.violations.first()) {
-                (Some(stuck), _) => writeln!(out, "  first: {stuck}")?,
-                (None, Some(violation)) => writeln!(out, "  first: {violation}")?,
-                (None, None) => {}
-            }
-            writeln!(out, "  again: {}", replay(&first.setup))?;
+        if let Some((errand, news)) = &self.first {
+            let violation = news.violations.first().map(|(_, how)| how);
+            writeln!(out, "  first: {}", violation.unwrap_or(&news.verdict))?;
+            writeln!(out, "  again: {}", replay(errand))?;
         }
         out.flush()
     }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use consensus::Timings;
 use model::{Instance, Member, Region, Tier, Tiers};
 
 use crate::content::Site;
@@ -15,15 +16,19 @@ use crate::dice::Dice;
 pub enum Profile {
     /// Nothing: the network is slow and viewers are many, that is all.
     Calm,
-    /// Now and then a node dies, a link is cut, the leader moves, the origin stumbles.
+    /// Now and then a node dies or stands still, a link is cut, the leader moves, the origin
+    /// stumbles. Clocks drift.
     Ordinary,
     /// All of that, much of the time and several at once.
     Heavy,
+    /// Seldom, but then a whole region at once.
+    Correlated,
 }
 
 impl Profile {
     /// All profiles, mildest first.
-    pub const ALL: [Profile; 3] = [Profile::Calm, Profile::Ordinary, Profile::Heavy];
+    pub const ALL: [Profile; 4] =
+        [Profile::Calm, Profile::Ordinary, Profile::Heavy, Profile::Correlated];
 
     /// The profile's name on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -31,6 +36,7 @@ impl Profile {
             Profile::Calm => "calm",
             Profile::Ordinary => "ordinary",
             Profile::Heavy => "heavy",
+            Profile::Correlated => "correlated",
         }
     }
 }
@@ -56,6 +62,8 @@ pub(crate) struct Scenario {
     pub(crate) profile: Profile,
     /// The nodes; those that vote come first.
     pub(crate) members: Vec<Member>,
+    /// How fast the clock of each node runs.
+    pub(crate) rates: Vec<f64>,
     /// One-way latency within each region.
     near: [Duration; REGIONS.len()],
     /// One-way latency between each two regions: as many pairs as regions.
@@ -70,6 +78,8 @@ pub(crate) struct Scenario {
     pub(crate) store_entries_max: usize,
     /// How often the origin stumbles.
     pub(crate) stumbles: Stumbles,
+    /// How patient voters are.
+    pub(crate) timings: Timings,
 }
 
 /// Where nodes may stand.
@@ -83,13 +93,15 @@ impl Scenario {
         let regions = dice.within(1..=REGIONS.len());
         let stumbles = match profile {
             Profile::Calm => Stumbles { refused: 0, cut: 0 },
-            Profile::Ordinary => Stumbles { refused: 1, cut: 3 },
+            Profile::Ordinary | Profile::Correlated => Stumbles { refused: 1, cut: 3 },
             Profile::Heavy => Stumbles { refused: 3, cut: 8 },
         };
         let roomy = profile == Profile::Calm || dice.chance(50);
+        let members = members(regions, dice);
         Scenario {
             profile,
-            members: members(regions, dice),
+            rates: members.iter().map(|_| rate(profile, dice)).collect(),
+            members,
             near: std::array::from_fn(|_| dice.millis(1..=5)),
             far: std::array::from_fn(|_| dice.millis(20..=120)),
             site: Site::draw(dice),
@@ -97,6 +109,7 @@ impl Scenario {
             rest: Duration::from_secs(14),
             store_entries_max: if roomy { 1_000 } else { dice.within(3..=12) },
             stumbles,
+            timings: timings(regions, dice),
         }
     }
 
@@ -116,6 +129,30 @@ impl Scenario {
         let serves = |node: &usize| self.members[*node].tiers.contains(Tier::Edge);
         (0..self.members.len()).filter(serves)
     }
+}
+
+/// Clocks are wrong by up to a tenth, which is what all promises allow for.
+fn rate(profile: Profile, dice: &mut Dice) -> f64 {
+    match profile {
+        Profile::Calm => 1.0,
+        Profile::Ordinary | Profile::Heavy | Profile::Correlated => {
+            dice.within(900..=1_100) as f64 / 1_000.0
+        }
+    }
+}
+
+/// Voters of several regions bear the longest round trip there is. Half of all groups take a
+/// snapshot every few entries, so that nodes which were away get one.
+fn timings(regions: usize, dice: &mut Dice) -> Timings {
+    let near = Timings::lan();
+    let far = Timings {
+        heartbeat: Duration::from_millis(300),
+        election_min: Duration::from_millis(900),
+        election_max: Duration::from_millis(1_800),
+        ..near
+    };
+    let snapshot_every_entries = *dice.pick(&[20, near.snapshot_every_entries]);
+    Timings { snapshot_every_entries, ..if regions == 1 { near } else { far } }
 }
 
 /// Half of all meshes are of equal nodes with every tier, the others have nodes for each tier.

@@ -12,13 +12,17 @@
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
+use foyer_common::event::{Event, EventListener};
 use foyer_memory::{Cache, CacheBuilder, S3FifoConfig};
 use model::CacheKey;
 use model::limits::{OBJECT_BYTES_MAX, OBJECTS_PER_SHARD_MIN};
 
+use crate::index::Index;
+
 /// Bytes that an entry costs beside its value: foyer's record, its place in the table, its trace in
-/// the ghost queue. 222 were measured, with a million entries. Never zero: `clear` needs that.
-const ENTRY_BYTES: u64 = 224;
+/// the ghost queue. 222 were measured, with a million entries; the index takes some 70 more. Never
+/// zero: `clear` needs that.
+const ENTRY_BYTES: u64 = 296;
 
 /// What a value costs.
 pub trait Weigh {
@@ -29,6 +33,7 @@ pub trait Weigh {
 /// Values in memory, the least useful of which leave when the budget is used up.
 pub struct Memory<V: Weigh + Send + Sync + 'static> {
     cache: Cache<Key, Kept<V>, BuildHasherDefault<Verbatim>>,
+    index: Arc<Index<V>>,
     weight_max: u64,
 }
 
@@ -40,14 +45,16 @@ impl<V: Weigh + Send + Sync + 'static> Memory<V> {
         let budget = usize::try_from(budget_bytes).unwrap_or(usize::MAX);
         let roomy = budget as u64 / (OBJECTS_PER_SHARD_MIN * OBJECT_BYTES_MAX);
         let shards = shards.min(usize::try_from(roomy).unwrap_or(usize::MAX)).max(1);
+        let index = Arc::new(Index::default());
         let cache = CacheBuilder::new(budget)
             .with_name("memory")
             .with_shards(shards)
             .with_eviction_config(S3FifoConfig::default())
             .with_hash_builder(BuildHasherDefault::default())
+            .with_event_listener(Arc::new(Leaving(index.clone())))
             .with_weighter(|_: &Key, kept: &Kept<V>| kept.weight)
             .build();
-        Memory { cache, weight_max: (budget / shards) as u64 }
+        Memory { cache, index, weight_max: (budget / shards) as u64 }
     }
 
     /// The value kept under `key`.
@@ -61,6 +68,7 @@ impl<V: Weigh + Send + Sync + 'static> Memory<V> {
         let weight = value.weight().saturating_add(ENTRY_BYTES);
         match usize::try_from(weight) {
             Ok(fits) if weight <= self.weight_max => {
+                self.index.enter(key, &value);
                 self.cache.insert(Key(key), Kept { value, weight: fits });
             }
             Ok(_) | Err(_) => self.remove(&key),
@@ -70,6 +78,20 @@ impl<V: Weigh + Send + Sync + 'static> Memory<V> {
     /// Drops the value kept under `key`.
     pub fn remove(&self, key: &CacheKey) {
         self.cache.remove(&Key(*key));
+    }
+
+    /// Drops `value`, if it is what is kept under `key`.
+    pub fn remove_if(&self, key: &CacheKey, value: &Arc<V>) {
+        // Between look and deed another may have taken its place, which is then fetched again.
+        if self.find(key).is_some_and(|kept| Arc::ptr_eq(&kept, value)) {
+            self.remove(key);
+        }
+    }
+
+    /// Up to `max` values whose keys follow `after`, in the order of keys: page by page everything
+    /// is gone through while values come and go.
+    pub fn page(&self, after: Option<CacheKey>, max: usize) -> Vec<(CacheKey, Arc<V>)> {
+        self.index.page(after, max)
     }
 
     /// Drops every value.
@@ -97,6 +119,18 @@ impl<V: Weigh + Send + Sync + 'static> Memory<V> {
     /// Bytes of the heaviest value that is accepted, with what the store itself spends on it.
     pub fn weight_max(&self) -> u64 {
         self.weight_max
+    }
+}
+
+/// Keeps the index true when foyer lets go of a value.
+struct Leaving<V>(Arc<Index<V>>);
+
+impl<V: Send + Sync + 'static> EventListener for Leaving<V> {
+    type Key = Key;
+    type Value = Kept<V>;
+
+    fn on_leave(&self, _: Event, key: &Key, kept: &Kept<V>) {
+        self.0.leave(&key.0, &kept.value);
     }
 }
 
@@ -185,6 +219,20 @@ mod tests {
         assert_eq!((memory.find(&key(1)), memory.len()), (None, 1));
         memory.clear();
         assert_eq!((memory.find(&key(2)), memory.bytes(), memory.is_empty()), (None, 0, true));
+        assert!(memory.page(None, 9).is_empty());
+    }
+
+    #[test]
+    fn pages_show_what_is_kept_and_nothing_that_left() {
+        let memory = Memory::new(50 * (1_000 + ENTRY_BYTES), 1);
+        (0..200).for_each(|id| keep(&memory, id, 1_000));
+        let page = memory.page(None, 1_000);
+        assert_eq!(page.len(), memory.len());
+        let (gone, value) = &page[0];
+        memory.remove_if(gone, &blob(0, 1));
+        assert!(memory.find(gone).is_some(), "another value under that key is left alone");
+        memory.remove_if(gone, value);
+        assert_eq!((memory.find(gone), memory.page(None, 1_000).len()), (None, page.len() - 1));
     }
 
     #[test]

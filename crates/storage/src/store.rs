@@ -21,4 +21,12 @@ impl serve::Store for Memory<Entry> {
     fn keep(&self, key: CacheKey, entry: Arc<Entry>) {
         Memory::keep(self, key, entry);
     }
+
+    fn page(&self, after: Option<CacheKey>, max: usize) -> Vec<(CacheKey, Arc<Entry>)> {
+        Memory::page(self, after, max)
+    }
+
+    fn drop_if(&self, key: &CacheKey, entry: &Arc<Entry>) {
+        self.remove_if(key, entry);
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use model::limits::{FRAME_BYTES_MAX, HEADER_FIELDS_MAX};
+use model::limits::{FRAME_BYTES_MAX, HEADER_FIELDS_MAX, TAGS_MAX};
 use model::{Attributes, DistributionName, Host, LogPosition, Path, Tier};
 use serde::{Deserialize, Serialize};
 
@@ -67,10 +67,62 @@ pub struct AnswerHead {
     pub as_of: LogPosition,
     /// Age when this head was sent.
     pub age: Duration,
+    /// How long ago, when this head was sent, it was proven that no purge committed by then covers
+    /// the content.
+    pub proof_age: Duration,
     /// Bytes of the body, where known.
     pub body_bytes: Option<u64>,
     /// `Cache-Status` members of the tiers above, origin side first (RFC 9211 §2).
     pub trail: String,
+}
+
+/// A hit that a node wants checked by the shield owner of its key: what it served, and what it knew
+/// when it did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Whose content.
+    pub distribution: DistributionName,
+    /// The host that was asked for.
+    pub host: Host,
+    /// Canonical path and query.
+    pub path: Path,
+    /// Marks of the copy's tags.
+    pub tags: Vec<u64>,
+    /// The copy's `as_of`.
+    pub as_of: LogPosition,
+    /// The log applied by the node when it served the copy.
+    pub applied: LogPosition,
+    /// The copy's `ETag`, empty if it has none.
+    pub etag: Bytes,
+}
+
+/// What the shield owner says of a [`Sample`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Finding {
+    /// Nothing speaks against it.
+    Sound,
+    /// A purge that the node had applied covers the copy.
+    Old,
+    /// The shield has the same fetch with another validator.
+    Differs,
+    /// The shield cannot tell.
+    Unknown,
+}
+
+impl Sample {
+    /// The sample as one message.
+    pub fn encode(&self) -> Bytes {
+        codec::encode(self)
+    }
+
+    /// The inverse, for a peer's bytes.
+    pub fn decode(frame: &[u8]) -> Result<Sample, Malformed> {
+        let sample: Sample = codec::decode(frame, FRAME_BYTES_MAX)?;
+        match sample.tags.len() {
+            0..=TAGS_MAX => Ok(sample),
+            _ => Err(Malformed::Value("number of tags")),
+        }
+    }
 }
 
 type Fields = Vec<(String, Bytes)>;
@@ -92,6 +144,7 @@ enum AnswerWire {
         headers: Fields,
         as_of: LogPosition,
         age_ms: u64,
+        proof_age_ms: u64,
         body_bytes: Option<u64>,
         trail: String,
     },
@@ -140,6 +193,9 @@ impl Answer {
                 headers: fields(&head.headers),
                 as_of: head.as_of,
                 age_ms: u64::try_from(head.age.as_millis()).unwrap_or(u64::MAX),
+                // Rounded up: a proof may seem older than it is, never younger.
+                proof_age_ms: u64::try_from(head.proof_age.as_nanos().div_ceil(1_000_000))
+                    .unwrap_or(u64::MAX),
                 body_bytes: head.body_bytes,
                 trail: head.trail.clone(),
             },
@@ -154,7 +210,15 @@ impl Answer {
                 let failure = Failure::ALL.get(usize::from(code));
                 Answer::Failed(*failure.ok_or(Malformed::Value("failure"))?)
             }
-            AnswerWire::Response { status, headers, as_of, age_ms, body_bytes, trail } => {
+            AnswerWire::Response {
+                status,
+                headers,
+                as_of,
+                age_ms,
+                proof_age_ms,
+                body_bytes,
+                trail,
+            } => {
                 let status =
                     StatusCode::from_u16(status).map_err(|_| Malformed::Value("status"))?;
                 if HeaderValue::from_str(&trail).is_err() {
@@ -165,6 +229,7 @@ impl Answer {
                     headers: header_map(headers)?,
                     as_of,
                     age: Duration::from_millis(age_ms),
+                    proof_age: Duration::from_millis(proof_age_ms),
                     body_bytes,
                     trail,
                 })
@@ -226,6 +291,7 @@ mod tests {
             headers: question().headers,
             as_of: LogPosition::new(0, 3),
             age: Duration::from_millis(1500),
+            proof_age: Duration::from_millis(7),
             body_bytes: Some(12),
             trail: "shield-1; fwd=miss".into(),
         };
@@ -252,6 +318,7 @@ mod tests {
             headers: vec![],
             as_of: LogPosition::ZERO,
             age_ms: 0,
+            proof_age_ms: 0,
             body_bytes: None,
             trail: "a\r\nb: c".into(),
         };

@@ -5,6 +5,7 @@
 //! so that newer nodes may say more.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use model::{LogPosition, Tier};
 
@@ -16,6 +17,18 @@ pub struct Served {
     /// Of these, answered from this node's cache.
     pub hits: u64,
 }
+
+/// Hits that a node had judged again, and how many of them it should not have served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Canary {
+    /// Hits judged.
+    pub samples: u64,
+    /// Of these, old ones.
+    pub violations: u64,
+}
+
+/// What a lease's age is rounded up to: every change of a fact costs the whole mesh a little.
+const LEASE_GRAIN_MS: u128 = 500;
 
 /// A node's facts about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +47,10 @@ pub struct Facts {
     pub admin: Option<SocketAddr>,
     /// Per tier in rank order.
     pub served: [Served; 3],
+    /// How old its lease is, if it holds one.
+    pub lease: Option<Duration>,
+    /// What the canary found.
+    pub canary: Canary,
 }
 
 impl Facts {
@@ -44,6 +61,11 @@ impl Facts {
             let Served { requests, hits } = self.served[tier as usize];
             format!("{hits}/{requests}")
         });
+        let lease = |age: Duration| {
+            let grains = age.as_millis().div_ceil(LEASE_GRAIN_MS);
+            (grains * LEASE_GRAIN_MS).to_string()
+        };
+        let Canary { samples, violations } = self.canary;
         vec![
             ("applied", self.applied.packed().to_string()),
             ("votes", u8::from(self.votes).to_string()),
@@ -52,6 +74,8 @@ impl Facts {
             ("http", address(self.http)),
             ("admin", address(self.admin)),
             ("served", served.join(" ")),
+            ("lease", self.lease.map(lease).unwrap_or_default()),
+            ("canary", format!("{violations}/{samples}")),
         ]
     }
 
@@ -69,6 +93,8 @@ impl Facts {
                 "http" => facts.http = value.parse().ok(),
                 "admin" => facts.admin = value.parse().ok(),
                 "served" => facts.served = read_served(value),
+                "lease" => facts.lease = value.parse().ok().map(Duration::from_millis),
+                "canary" => facts.canary = read_canary(value),
                 _ => {}
             }
         }
@@ -86,6 +112,14 @@ fn read_served(value: &str) -> [Served; 3] {
     served
 }
 
+fn read_canary(value: &str) -> Canary {
+    let (violations, samples) = value.split_once('/').unwrap_or_default();
+    Canary {
+        samples: samples.parse().unwrap_or_default(),
+        violations: violations.parse().unwrap_or_default(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,14 +134,31 @@ mod tests {
             http: "127.0.0.1:80".parse().ok(),
             admin: None,
             served: [Served { requests: 10, hits: 7 }, Served::default(), Served::default()],
+            lease: Some(Duration::from_millis(1500)),
+            canary: Canary { samples: 12, violations: 1 },
         };
         let pairs = facts.pairs();
         assert_eq!(Facts::read(pairs.iter().map(|(key, value)| (*key, value.as_str()))), facts);
     }
 
     #[test]
+    fn the_age_of_a_lease_is_said_in_steps_and_never_too_young() {
+        for (age, said) in [(0, "0"), (1, "500"), (500, "500"), (501, "1000")] {
+            let facts = Facts { lease: Some(Duration::from_millis(age)), ..Facts::default() };
+            assert!(facts.pairs().contains(&("lease", said.to_owned())), "{age}");
+        }
+        assert!(Facts::default().pairs().contains(&("lease", String::new())));
+    }
+
+    #[test]
     fn nonsense_is_as_good_as_unsaid() {
-        let said = [("applied", "x"), ("served", "9"), ("http", "nowhere"), ("new", "thing")];
+        let said = [
+            ("applied", "x"),
+            ("served", "9"),
+            ("http", "nowhere"),
+            ("new", "thing"),
+            ("lease", "-1"),
+        ];
         assert_eq!(Facts::read(said), Facts::default());
     }
 }

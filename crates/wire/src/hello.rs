@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, Malformed};
 
 /// The protocol between nodes: streams, messages and their meaning. Raised with every change.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 /// Bytes of the prefix: the magic, the protocol, and the length of the body, little-endian.
 pub const PREFIX_BYTES: usize = MAGIC.len() + 2 + 2;
 
@@ -87,12 +87,14 @@ pub enum Kind {
     Follow,
     /// One request for an object.
     Exchange,
+    /// One small question about the log or the cache.
+    Ask,
 }
 
 impl Kind {
     /// All kinds, in the order of their bytes.
-    pub const ALL: [Kind; 5] =
-        [Kind::Gossip, Kind::Raft, Kind::Submit, Kind::Follow, Kind::Exchange];
+    pub const ALL: [Kind; 6] =
+        [Kind::Gossip, Kind::Raft, Kind::Submit, Kind::Follow, Kind::Exchange, Kind::Ask];
 
     /// The byte that opens a stream of this kind.
     pub const fn byte(self) -> u8 {
@@ -102,6 +104,7 @@ impl Kind {
             Kind::Submit => 3,
             Kind::Follow => 4,
             Kind::Exchange => 5,
+            Kind::Ask => 6,
         }
     }
 
@@ -114,7 +117,7 @@ impl Kind {
     /// The lane on which this kind travels.
     pub const fn lane(self) -> Lane {
         match self {
-            Kind::Gossip | Kind::Raft | Kind::Submit | Kind::Follow => Lane::Control,
+            Kind::Gossip | Kind::Raft | Kind::Submit | Kind::Follow | Kind::Ask => Lane::Control,
             Kind::Exchange => Lane::Bulk,
         }
     }
@@ -123,7 +126,7 @@ impl Kind {
     pub const fn shape(self) -> Shape {
         match self {
             Kind::Gossip => Shape::Cast,
-            Kind::Raft | Kind::Submit => Shape::Call,
+            Kind::Raft | Kind::Submit | Kind::Ask => Shape::Call,
             Kind::Follow | Kind::Exchange => Shape::Channel,
         }
     }
@@ -137,6 +140,7 @@ impl fmt::Display for Kind {
             Kind::Submit => "submit",
             Kind::Follow => "follow",
             Kind::Exchange => "exchange",
+            Kind::Ask => "ask",
         })
     }
 }
@@ -264,7 +268,7 @@ mod tests {
     fn a_hello_is_these_bytes() {
         let golden = [
             b"SHOAL".as_slice(),
-            &[1, 0, 40, 0],
+            &[2, 0, 40, 0],
             &[1, 1, 0, 0, 0],
             &[1, 0, 0, 0, 0, 0, 0, 0, b'm'],
             &[2, 0, 0, 0, 0, 0, 0, 0, b'a', b'b'],
@@ -279,7 +283,7 @@ mod tests {
         let refused = Answer::Refused { reason: Reason::Name, text: "no".into() };
         let golden = [
             b"SHOAL".as_slice(),
-            &[1, 0, 19, 0],
+            &[2, 0, 19, 0],
             &[1, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, b'n', b'o'],
         ];
         assert_eq!(refused.encode(), golden.concat());
@@ -322,7 +326,7 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(Kind::from_byte(kind.byte()).unwrap(), kind);
         }
-        assert!(Kind::from_byte(0).is_err() && Kind::from_byte(6).is_err());
+        assert!(Kind::from_byte(0).is_err() && Kind::from_byte(7).is_err());
     }
 
     #[test]

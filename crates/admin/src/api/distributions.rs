@@ -163,5 +163,6 @@ fn rehearse(state: &control::State, command: Command) -> Result<(), Refusal> {
     let id = unused.expect("fewer outcomes are remembered than there are ids");
     let applied = state.applied();
     let next = LogPosition::new(applied.epoch(), applied.index() + 1);
-    copy.apply(next, &Envelope { id, command }, Fingerprint::default()).verdict
+    let outcomes = copy.apply(next, &[(Envelope { id, command }, Fingerprint::default())]);
+    outcomes.into_iter().try_for_each(|outcome| outcome.verdict)
 }

@@ -12,6 +12,9 @@ use crate::problem::PROBLEM_TYPE;
 /// What can go wrong with a question.
 pub(crate) struct ReadProblems;
 
+/// What can go wrong with a question that the leader has to answer.
+pub(crate) struct ReachProblems;
+
 /// What can go wrong with a command.
 pub(crate) struct WriteProblems;
 
@@ -20,6 +23,17 @@ const REST: (&str, &str) = ("default", "Refused: the type says why");
 impl IntoResponses for ReadProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         [REST].map(problem).into()
+    }
+}
+
+impl IntoResponses for ReachProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let listed = [
+            ("404", "This node's log knows no such purge (yet, or any more)"),
+            ("503", "No leader could be asked: nothing is known beyond the log, ask again"),
+            REST,
+        ];
+        listed.map(problem).into()
     }
 }
 

@@ -71,7 +71,7 @@ impl Outcome {
 
     pub(super) fn of(wanted: Level, answer: &Result<Receipt, SubmitError>) -> Outcome {
         match answer {
-            Ok(receipt) if receipt.level >= wanted => Outcome::Reached,
+            Ok(receipt) if receipt.progressed.level >= wanted => Outcome::Reached,
             Ok(_) => Outcome::Short,
             Err(SubmitError::Refused(_) | SubmitError::Unacceptable(_)) => Outcome::Refused,
             Err(SubmitError::Unknown { .. }) => Outcome::Unknown,

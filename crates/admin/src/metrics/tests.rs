@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use control::{CommandId, Refusal};
+use follow::Progressed;
 use http::{Method, StatusCode};
 use model::{LogPosition, Moment};
 use serve::account;
@@ -103,19 +104,24 @@ fn a_purge_is_counted_by_what_was_wanted_and_what_came_of_it() {
     let metrics = Metrics::new();
     let id = CommandId(1);
     let reached = |level| {
-        Ok(Receipt {
-            id,
+        let progressed = Progressed {
             position: LogPosition::new(0, 1),
             level,
             committed: Duration::ZERO,
+            fenced: (level == Level::Fenced).then_some(Duration::from_millis(9)),
             applied: Vec::new(),
             pending: Vec::new(),
-        })
+            expired: Vec::new(),
+            cut: 0,
+        };
+        Ok(Receipt { id, progressed })
     };
     for (wanted, answer, word) in [
         (Level::Applied, reached(Level::Applied), "reached"),
         (Level::Applied, reached(Level::Committed), "short"),
         (Level::Committed, reached(Level::Committed), "reached"),
+        (Level::Fenced, reached(Level::Fenced), "reached"),
+        (Level::Fenced, reached(Level::Applied), "short"),
         (Level::Applied, Err(SubmitError::Refused(Refusal::NotFormed)), "refused"),
         (Level::Committed, Err(SubmitError::Unacceptable("too big".into())), "refused"),
         (Level::Applied, Err(SubmitError::Unknown { id, reason: "silence".into() }), "unknown"),
@@ -124,6 +130,10 @@ fn a_purge_is_counted_by_what_was_wanted_and_what_came_of_it() {
         let series = format!("shoal_purges_total{{level=\"{wanted}\",outcome=\"{word}\"}}");
         assert_eq!(value(&metrics.encode(), &series), 1.0, "{series}");
     }
+    metrics.purged(Level::Applied, &reached(Level::Fenced));
+    let page = metrics.encode();
+    assert_eq!(value(&page, "shoal_purge_time_to_fenced_seconds_count"), 1.0, "only if waited for");
+    assert_eq!(value(&page, "shoal_purge_time_to_fenced_seconds_sum"), 0.009);
 }
 
 #[test]
@@ -135,11 +145,20 @@ fn readings_replace_what_was_read_before() {
         fills_running: 1,
         applied: LogPosition::new(1, 7),
         head: LogPosition::new(1, 9),
+        invalidation_entries: 40,
+        lease_age: Some(Duration::from_millis(1500)),
+        fenced: false,
+        responses_cut: 6,
+        canary_samples: 100,
+        canary_violations: 1,
         peers_alive: 4,
         leads: true,
         term: 3,
     };
-    metrics.observe(&Readings { leads: false, ..readings });
+    metrics.observe(&Readings { leads: false, lease_age: None, fenced: true, ..readings });
+    let page = metrics.encode();
+    assert!(value(&page, "shoal_lease_age_seconds").is_nan());
+    assert_eq!(value(&page, "shoal_fenced"), 1.0);
     metrics.observe(&readings);
     let page = metrics.encode();
     for (name, expect) in [
@@ -149,6 +168,12 @@ fn readings_replace_what_was_read_before() {
         ("shoal_log_epoch", 1.0),
         ("shoal_log_applied_index", 7.0),
         ("shoal_log_head_index", 9.0),
+        ("shoal_invalidation_entries", 40.0),
+        ("shoal_lease_age_seconds", 1.5),
+        ("shoal_fenced", 0.0),
+        ("shoal_responses_cut_total", 6.0),
+        ("shoal_canary_samples_total", 100.0),
+        ("shoal_canary_violations_total", 1.0),
         ("shoal_peers_alive", 4.0),
         ("shoal_raft_is_leader", 1.0),
         ("shoal_raft_term", 3.0),

@@ -62,6 +62,54 @@ pub mod schema {
         pub origins: Vec<Origin>,
         /// How requests are handled.
         pub default_cache_behavior: CacheBehavior,
+        /// How purges bear on it.
+        #[schema(required = false)]
+        pub purging: Purging,
+    }
+
+    /// How purges bear on a distribution's content.
+    #[derive(Deserialize, ToSchema)]
+    #[serde(deny_unknown_fields)]
+    pub struct Purging {
+        /// How fresh a node's knowledge of purges has to be before it serves a copy.
+        #[schema(required = false, default = "leased")]
+        pub freshness: Freshness,
+        /// What a node does with copies that it cannot vouch for.
+        #[schema(required = false, default = "revalidate")]
+        pub when_fenced: WhenFenced,
+        /// Whether responses under way are cut off when a purge covers them, and when their node
+        /// has known nothing for too long.
+        #[schema(required = false, default = true)]
+        pub stop_in_flight: bool,
+        /// Whether viewers see `Surrogate-Key` and `Cache-Tag`.
+        #[schema(required = false, default = false)]
+        pub expose_tags: bool,
+        /// SHA-256, in hex, of the token that allows `PURGE` on the viewer port; off without one.
+        #[schema(required = false)]
+        pub viewer_token_sha256: Option<String>,
+    }
+
+    /// How fresh a node's knowledge of purges has to be.
+    #[derive(Deserialize, ToSchema)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum Freshness {
+        /// At most as old as the mesh's lease: a hit asks nobody.
+        Leased,
+        /// Confirmed by the voters after the request arrived: a hit costs a round trip to the
+        /// leader.
+        Confirm,
+    }
+
+    /// What a node does with copies that it cannot vouch for.
+    #[derive(Deserialize, ToSchema)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum WhenFenced {
+        /// Asks the origin about each copy, at most once per lease.
+        Revalidate,
+        /// Answers 503.
+        Refuse,
+        /// Serves them: no purge of this distribution is then ever `fenced`.
+        StaleOk,
     }
 
     /// One origin server.

@@ -25,6 +25,20 @@ pub struct Status {
     pub nodes: Vec<NodeStatus>,
     /// How many distributions there are.
     pub distributions: u64,
+    /// How long a node may serve copies without hearing of later purges, in milliseconds.
+    pub lease_ms: u64,
+    /// What the canary found on all nodes that seem alive.
+    pub canary: Canary,
+}
+
+/// What became of the hits that were looked at again: a node asks the object's shield owner whether
+/// what it served was still good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Canary {
+    /// Hits that were judged since the nodes started.
+    pub samples: u64,
+    /// Those that should not have been served: an acknowledged purge covered them.
+    pub violations: u64,
 }
 
 /// How far the log has come, as the answering node knows.
@@ -74,6 +88,12 @@ pub struct NodeStatus {
     pub load: u64,
     /// Requests it has answered since it started, by tier.
     pub served: ServedByTier,
+    /// How old its lease was when it last said so, in milliseconds; null if it holds none.
+    pub lease_age_ms: Option<u64>,
+    /// Whether it can vouch for none of its copies, since its lease has run out.
+    pub fenced: bool,
+    /// What the canary found on it.
+    pub canary: Canary,
 }
 
 /// A node's part in the Raft group.

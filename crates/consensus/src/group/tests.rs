@@ -219,7 +219,7 @@ async fn a_voter_whose_disk_fails_stops_instead_of_lying() {
     let home = tempfile::tempdir().unwrap();
     let disk = Disk::open(home.path()).await.unwrap();
     let log = LogStore::open(disk.clone()).unwrap();
-    let replica = Replica::open(home.path(), Arc::new(Tape::default())).await.unwrap();
+    let replica = Replica::open(&home.path().into(), Arc::new(Tape::default())).await.unwrap();
     let timings = mesh::quick();
     let wires = Wires::new(links.end(1), timings);
     let raft = Raft::new(1, timings.config().unwrap(), wires, log, replica).await.unwrap();
@@ -250,4 +250,29 @@ async fn many_writers_are_served_together() {
     });
     futures_util::future::join_all(writes).await;
     assert_eq!(first.tape.commands().len(), 256);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_in_memory_outlives_its_process_and_belongs_to_the_next() {
+    let (disk, links) = (MemoryDisk::default(), Links::default());
+    let options = Options { directory: "here".into(), me: Instance(1), timings: mesh::quick() };
+    let tape = Arc::new(Tape::default());
+    let open = |tape: Arc<Tape>| {
+        let (disk, options, links) = (disk.clone(), options.clone(), links.clone());
+        async move { Group::open_in_memory(&disk, options, tape, links.end(1)).await.unwrap() }
+    };
+    let first = open(tape.clone()).await;
+    first.bootstrap().await.unwrap();
+    let (index, _) = first.propose(Bytes::from_static(b"one"), PATIENCE).await.unwrap();
+    assert!(matches!(first.bootstrap().await, Err(ConsensusError::AlreadyMember { .. })));
+
+    let fresh = Arc::new(Tape::default());
+    let second = open(fresh.clone()).await;
+    let lost = first.propose(Bytes::from_static(b"two"), PATIENCE).await;
+    assert_eq!(lost, Err(ProposeError::Stopped), "its disk was taken away");
+    let mut changes = second.changes();
+    tokio::time::timeout(PATIENCE, changes.wait_for(|role| role.leads)).await.unwrap().unwrap();
+    let (next, _) = second.propose(Bytes::from_static(b"three"), PATIENCE).await.unwrap();
+    assert!(next > index);
+    assert_eq!(fresh.commands(), ["one", "three"]);
 }

@@ -1,4 +1,4 @@
-use model::{Path, Scope, Tiers};
+use model::{Effect, Path, Scope, Tiers};
 
 use super::*;
 
@@ -34,6 +34,7 @@ fn distribution(name: &str, aliases: &[&str]) -> Distribution {
             target_origin_id: "web".into(),
             cache_policy: model::CachePolicy::default(),
         },
+        purging: model::Purging::default(),
     }
 }
 
@@ -47,7 +48,7 @@ impl Log {
     fn formed() -> Log {
         let mut log = Log { state: State::default(), next: 1 };
         let founder = member("a", 1);
-        log.say(Command::Form { mesh: "test".into(), founder }).unwrap();
+        log.say(Command::Form { mesh: "test".into(), founder, lease_ms: 10_000 }).unwrap();
         log
     }
 
@@ -55,13 +56,24 @@ impl Log {
         let position = at(self.next);
         let id = CommandId(self.next.into());
         self.next += 1;
-        self.state.apply(position, &Envelope { id, command }, Fingerprint::default()).verdict
+        let entry = (Envelope { id, command }, Fingerprint::default());
+        self.state.apply(position, &[entry]).remove(0).verdict
+    }
+}
+
+impl Log {
+    fn is_old(&self, path: &str, as_of: LogPosition) -> bool {
+        self.state.standing(&attributes(path), &Tags::NONE, as_of) == Standing::Old
     }
 }
 
 fn purge(scope: &str) -> Command {
     let distribution = "shop".parse().unwrap();
-    Command::Invalidate(Invalidation { distribution, scopes: vec![Scope::parse(scope).unwrap()] })
+    Command::Invalidate(Invalidation {
+        distribution,
+        scopes: vec![Scope::parse(scope).unwrap()],
+        effect: Effect::Hard,
+    })
 }
 
 fn attributes(path: &str) -> Attributes {
@@ -76,7 +88,7 @@ fn attributes(path: &str) -> Attributes {
 fn nothing_happens_before_the_mesh_is_formed_and_it_is_formed_once() {
     let mut log = Log { state: State::default(), next: 1 };
     assert_eq!(log.say(purge("/a")), Err(Refusal::NotFormed));
-    let form = Command::Form { mesh: "test".into(), founder: member("a", 1) };
+    let form = Command::Form { mesh: "test".into(), founder: member("a", 1), lease_ms: 10_000 };
     assert_eq!(log.say(form.clone()), Ok(()));
     assert_eq!(log.say(form), Err(Refusal::AlreadyFormed));
     assert_eq!(log.state.mesh(), Some("test"));
@@ -87,10 +99,11 @@ fn a_command_sent_twice_is_applied_once_and_hears_the_same() {
     let mut log = Log::formed();
     log.say(Command::PutDistribution(distribution("shop", &["shop.example"]))).unwrap();
     let entry = Envelope { id: CommandId(99), command: purge("/a") };
-    let first = log.state.apply(at(10), &entry, Fingerprint::default());
-    let again = log.state.apply(at(12), &entry, Fingerprint::default());
+    let entry = [(entry, Fingerprint::default())];
+    let first = log.state.apply(at(10), &entry);
+    let again = log.state.apply(at(12), &entry);
     assert_eq!((again, log.state.applied()), (first, at(12)));
-    assert!(!log.state.is_old(&attributes("/a"), at(10)));
+    assert!(!log.is_old("/a", at(10)));
 }
 
 #[test]
@@ -98,11 +111,11 @@ fn another_command_under_a_used_id_is_refused_and_not_taken_for_the_first() {
     let mut log = Log::formed();
     log.say(Command::PutDistribution(distribution("shop", &["shop.example"]))).unwrap();
     let first = Envelope { id: CommandId(99), command: purge("/a") };
-    log.state.apply(at(10), &first, Fingerprint::of(b"first"));
+    log.state.apply(at(10), &[(first, Fingerprint::of(b"first"))]);
     let other = Envelope { id: CommandId(99), command: purge("/b") };
-    let outcome = log.state.apply(at(11), &other, Fingerprint::of(b"other"));
-    assert_eq!(outcome.verdict, Err(Refusal::KeyReused));
-    assert!(!log.state.is_old(&attributes("/b"), at(10)));
+    let outcomes = log.state.apply(at(11), &[(other, Fingerprint::of(b"other"))]);
+    assert_eq!(outcomes[0].verdict, Err(Refusal::KeyReused));
+    assert!(!log.is_old("/b", at(10)));
 }
 
 #[test]
@@ -113,7 +126,7 @@ fn an_entry_applied_before_changes_nothing() {
         id: CommandId(7),
         command: Command::Leave { name: "a".parse().unwrap(), instance: Instance(1) },
     };
-    log.state.apply(at(1), &late, Fingerprint::default());
+    log.state.apply(at(1), &[(late, Fingerprint::default())]);
     assert_eq!(log.state, before);
 }
 
@@ -178,13 +191,13 @@ fn a_distribution_made_anew_never_finds_its_old_copies() {
     let put = Command::PutDistribution(distribution("shop", &["shop.example"]));
     log.say(put.clone()).unwrap();
     let fetched = log.state.applied();
-    assert!(!log.state.is_old(&attributes("/a"), fetched));
+    assert!(!log.is_old("/a", fetched));
     log.say(Command::DeleteDistribution("shop".parse().unwrap())).unwrap();
     log.say(put.clone()).unwrap();
-    assert!(log.state.is_old(&attributes("/a"), fetched));
+    assert!(log.is_old("/a", fetched));
     let fetched = log.state.applied();
     log.say(put).unwrap();
-    assert!(!log.state.is_old(&attributes("/a"), fetched), "replacing a config keeps its copies");
+    assert!(!log.is_old("/a", fetched), "replacing a config keeps its copies");
 }
 
 #[test]
@@ -194,7 +207,8 @@ fn a_purge_is_checked_before_it_counts() {
     log.say(Command::PutDistribution(distribution("shop", &["shop.example"]))).unwrap();
     let many = |count| {
         let scopes = vec![Scope::All; count];
-        Command::Invalidate(Invalidation { distribution: "shop".parse().unwrap(), scopes })
+        let distribution = "shop".parse().unwrap();
+        Command::Invalidate(Invalidation { distribution, scopes, effect: Effect::Soft })
     };
     assert!(matches!(log.say(many(0)), Err(Refusal::Scopes { .. })));
     assert!(matches!(log.say(many(SCOPES_MAX + 1)), Err(Refusal::Scopes { .. })));
@@ -210,4 +224,40 @@ fn remembered_outcomes_are_bounded() {
     assert_eq!(log.state.outcomes.len(), OUTCOMES_MAX);
     assert!(log.state.outcome(&CommandId(1)).is_none());
     assert!(log.state.outcome(&CommandId((log.next - 1).into())).is_some());
+}
+
+#[test]
+fn commands_of_one_entry_share_its_position_and_each_hears_its_own_outcome() {
+    let mut log = Log::formed();
+    log.say(Command::PutDistribution(distribution("shop", &["shop.example"]))).unwrap();
+    let command = |id, scope| {
+        (Envelope { id: CommandId(id), command: purge(scope) }, Fingerprint::of(scope.as_bytes()))
+    };
+    let entry = [command(50, "/a"), command(51, "/b"), command(50, "/a"), command(50, "/c")];
+    let outcomes = log.state.apply(at(10), &entry);
+    let verdicts: Vec<_> = outcomes.iter().map(|outcome| outcome.verdict.clone()).collect();
+    assert_eq!(verdicts, [Ok(()), Ok(()), Ok(()), Err(Refusal::KeyReused)]);
+    assert!(log.is_old("/a", at(9)) && log.is_old("/b", at(9)) && !log.is_old("/b", at(10)));
+    assert_eq!(log.state.invalidations().count(), 2);
+    assert_eq!(log.state.apply(at(10), &entry)[1], outcomes[1], "a repeated entry says the same");
+}
+
+#[test]
+fn a_lease_is_fixed_when_the_mesh_is_formed_and_within_bounds() {
+    for (lease_ms, fits) in [(999, false), (1_000, true), (60_000, true), (60_001, false)] {
+        let mut log = Log { state: State::default(), next: 1 };
+        let form = Command::Form { mesh: "test".into(), founder: member("a", 1), lease_ms };
+        assert_eq!(log.say(form).is_ok(), fits, "{lease_ms}");
+    }
+}
+
+#[test]
+fn listed_invalidations_are_bounded_and_newest_first() {
+    let mut log = Log::formed();
+    log.say(Command::PutDistribution(distribution("shop", &["shop.example"]))).unwrap();
+    for _ in 0..INVALIDATIONS_LISTED_MAX + 3 {
+        log.say(purge("/a")).unwrap();
+    }
+    assert_eq!(log.state.invalidations().count(), INVALIDATIONS_LISTED_MAX);
+    assert_eq!(log.state.invalidations().next().unwrap().position, log.state.applied());
 }

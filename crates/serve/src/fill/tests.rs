@@ -5,6 +5,7 @@ use http::{HeaderMap, StatusCode};
 use model::Moment;
 
 use super::*;
+use crate::body::Chunk;
 
 fn opening(sharing: Sharing) -> Opening {
     let head = Head {
@@ -14,15 +15,23 @@ fn opening(sharing: Sharing) -> Opening {
         requested_at: Moment::START,
         received_at: Moment::START,
         initial_age: Duration::ZERO,
+        proof_age: Duration::ZERO,
     };
     Opening {
         head,
+        tags: Tags::NONE,
+        effort: Effort::Ordinary,
         body_bytes: None,
         trail: String::new(),
         source: Source::Origin,
         sharing,
         revalidated: false,
     }
+}
+
+fn start(applied: u64) -> (Arc<Fill>, Writer) {
+    let started = LogPosition::new(0, applied);
+    Fill::start(started, Moment::START, Effort::Ordinary, HeaderMap::new())
 }
 
 fn shared() -> Opening {
@@ -43,7 +52,7 @@ fn read(reader: &mut Reader) -> Option<Option<Result<Bytes, BodyError>>> {
 
 #[test]
 fn every_reader_gets_the_whole_body_whenever_it_joined() {
-    let (fill, writer) = Fill::start(LogPosition::ZERO, HeaderMap::new());
+    let (fill, writer) = start(0);
     let mut early = fill.join().unwrap();
     writer.open(shared());
     push(&writer, "a").unwrap().unwrap();
@@ -61,7 +70,7 @@ fn every_reader_gets_the_whole_body_whenever_it_joined() {
 
 #[test]
 fn a_writer_that_vanishes_breaks_the_body_and_never_completes_it() {
-    let (fill, writer) = Fill::start(LogPosition::ZERO, HeaderMap::new());
+    let (fill, writer) = start(0);
     let mut reader = fill.join().unwrap();
     writer.open(shared());
     push(&writer, "a").unwrap().unwrap();
@@ -72,7 +81,7 @@ fn a_writer_that_vanishes_breaks_the_body_and_never_completes_it() {
 
 #[test]
 fn a_writer_that_vanishes_before_the_head_fails_everyone() {
-    let (fill, writer) = Fill::start(LogPosition::ZERO, HeaderMap::new());
+    let (fill, writer) = start(0);
     let reader = fill.join().unwrap();
     drop(writer);
     assert_eq!(
@@ -83,7 +92,7 @@ fn a_writer_that_vanishes_before_the_head_fails_everyone() {
 
 #[test]
 fn without_retention_the_writer_waits_for_the_slowest_reader() {
-    let (fill, writer) = Fill::start(LogPosition::ZERO, HeaderMap::new());
+    let (fill, writer) = start(0);
     let mut fast = fill.join().unwrap();
     let mut slow = fill.join().unwrap();
     writer.open(shared());
@@ -101,7 +110,7 @@ fn without_retention_the_writer_waits_for_the_slowest_reader() {
 
 #[test]
 fn without_retention_a_fill_nobody_reads_is_given_up_and_with_it_goes_on() {
-    let (fill, writer) = Fill::start(LogPosition::ZERO, HeaderMap::new());
+    let (fill, writer) = start(0);
     let reader = fill.join().unwrap();
     writer.open(shared());
     drop(reader);
@@ -112,9 +121,9 @@ fn without_retention_a_fill_nobody_reads_is_given_up_and_with_it_goes_on() {
 
 #[test]
 fn what_is_not_shared_is_not_joined_and_provenance_moves_with_the_head() {
-    let (fill, writer) = Fill::start(LogPosition::new(0, 9), HeaderMap::new());
-    assert_eq!(fill.as_of().index(), 9);
+    let (fill, writer) = start(9);
+    assert_eq!(fill.provenance().as_of.index(), 9);
     writer.open(opening(Sharing::Nobody("no-store")));
-    assert_eq!(fill.as_of().index(), 3);
+    assert_eq!(fill.provenance().as_of.index(), 3);
     assert!(fill.join().is_none());
 }

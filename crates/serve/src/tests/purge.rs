@@ -2,7 +2,7 @@
 //!
 //! A purge may fall anywhere in a fetch and reach the nodes in any order: both are tried out.
 
-use model::LogPosition;
+use model::{LogPosition, Purging};
 
 use super::origin::{Gate, Reply};
 use super::viewer::{Ask, Viewer};
@@ -46,6 +46,7 @@ fn a_purge_while_the_head_is_awaited_covers_what_then_comes() {
 #[test]
 fn a_purge_in_the_middle_of_a_body_splits_those_before_from_those_after() {
     let lab = Lab::three_tiers();
+    lab.purging(Purging { stop_in_flight: false, ..Purging::default() });
     let gate = Gate::default();
     lab.origin.on("/a", Reply::new(FRESH, "old ").then_wait(&gate).then("old"));
     let before: Vec<Viewer> = (0..3).map(|_| lab.get("e1", "/a")).collect();
@@ -65,6 +66,7 @@ fn a_purge_in_the_middle_of_a_body_splits_those_before_from_those_after() {
 #[test]
 fn what_was_purged_while_it_came_is_not_found_in_any_cache() {
     let lab = Lab::three_tiers();
+    lab.purging(Purging { stop_in_flight: false, ..Purging::default() });
     let gate = Gate::default();
     lab.origin.on("/a", Reply::new(FRESH, "old ").then_wait(&gate).then("old"));
     let before = lab.get("e1", "/a");
@@ -251,4 +253,46 @@ fn a_copy_purged_while_the_origin_confirms_it_is_not_revived() {
     lab.run();
     assert_eq!(before.answer(), (200, "new".into()));
     assert_eq!(lab.get("e1", "/a").body(), "new");
+}
+
+#[test]
+fn wherever_a_purge_by_tag_falls_nobody_gets_the_end_of_what_it_covers() {
+    let tagged = "cache-control:max-age=600|surrogate-key:p1";
+    for step in 0..=steps_of_a_fetch() {
+        let lab = Lab::three_tiers();
+        lab.origin.on("/a", Reply::new(tagged, "old ").then("old ").then("old"));
+        let before: Vec<Viewer> = (0..3).map(|_| lab.send("e1", Ask::get("/a"))).collect();
+        lab.run_steps(step);
+        let ended: Vec<bool> = before.iter().map(|viewer| viewer.end().is_some()).collect();
+        lab.purge_tag("p1");
+        lab.origin.on("/a", Reply::new(tagged, "new ").then("new"));
+        let after = lab.get("e1", "/a");
+        assert_eq!(after.answer(), (200, "new new".into()), "step {step}");
+        for (viewer, had_ended) in before.iter().zip(ended) {
+            let is_whole = viewer.end() == Some(Ok(()));
+            let body = viewer.so_far();
+            assert!(
+                body == "new new" && is_whole || had_ended || viewer.is_broken(),
+                "{step}: {body}"
+            );
+        }
+        assert_eq!(lab.get("e1", "/a").header("x-cache"), "Hit from shoal", "step {step}");
+    }
+}
+
+#[test]
+fn a_refresh_in_the_background_that_a_purge_overtakes_is_not_kept() {
+    let lab = Lab::three_tiers();
+    let windowed = "cache-control:max-age=10, stale-while-revalidate=60";
+    lab.origin.on("/a", Reply::new(windowed, "one"));
+    lab.get("e1", "/a").body();
+    lab.wait(20);
+    let gate = Gate::default();
+    lab.origin.on("/a", Reply::new(windowed, "two").held_at(&gate));
+    assert_eq!(lab.get("e1", "/a").body(), "one");
+    lab.purge("/a");
+    lab.origin.on("/a", Reply::new(windowed, "three"));
+    gate.open();
+    lab.run();
+    assert_eq!(lab.get("e1", "/a").body(), "three");
 }

@@ -60,6 +60,7 @@ fn another_body_is_never_mixed_in() {
         ("cache-control:max-age=60|etag:\"2\"", "one two three", "entity tag"),
         ("cache-control:max-age=60", "one two three", "no entity tag"),
         ("cache-control:max-age=60|etag:\"1\"|content-encoding:br", "one two three", "encoding"),
+        ("cache-control:max-age=60|etag:\"1\"|surrogate-key:p1", "one two three", "another tag"),
     ] {
         let lab = lab();
         let owners = [0, 1].map(|nth| lab.owner(Tier::Regional, "/a", nth));

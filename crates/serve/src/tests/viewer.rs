@@ -150,6 +150,12 @@ impl Viewer {
         received.chunks.iter().map(|chunk| chunk.len() as u64).sum()
     }
 
+    /// How much content in one piece at most.
+    pub(super) fn largest_chunk(&self) -> usize {
+        let received = self.received.lock().unwrap();
+        received.chunks.iter().map(Bytes::len).max().unwrap_or(0)
+    }
+
     /// The trailer fields.
     pub(super) fn trailers(&self) -> Option<HeaderMap> {
         self.received.lock().unwrap().trailers.clone()

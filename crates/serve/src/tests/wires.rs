@@ -131,6 +131,7 @@ pub(super) fn head(lines: &str, as_of: model::LogPosition, body_bytes: u64) -> A
         headers: fields(lines),
         as_of,
         age: Duration::ZERO,
+        proof_age: Duration::ZERO,
         body_bytes: Some(body_bytes),
         trail: String::new(),
     })

@@ -19,7 +19,7 @@ use http::HeaderMap;
 use model::distribution::CacheBehavior;
 use model::{
     Attributes, CachePolicy, Distribution, Host, Instance, Invalidation, LogPosition, Member,
-    NodeName, Origin, Path, Scope, Tier,
+    NodeName, Origin, Path, Purging, Tier,
 };
 use placement::View;
 use wire::exchange::{Answer, Question};
@@ -28,7 +28,9 @@ use super::origin::Script;
 use super::ports::{Desk, Facts, Notes, Roster, Shelf};
 use super::viewer::{Ask, Viewer};
 use super::wires::Wires;
-use crate::{Account, Entry, Fills, Mesh, World};
+use crate::{Account, Entry, Fills, Flights, Mesh, World};
+
+mod events;
 
 const DISTRIBUTION: &str = "shop";
 const ALIAS: &str = "shop.example";
@@ -41,6 +43,7 @@ pub(super) struct Lab {
     nodes: BTreeMap<String, Node>,
     view: Arc<View>,
     log: RefCell<Vec<Envelope>>,
+    cut: RefCell<u64>,
     /// What the origin answers, and what it was asked.
     pub(super) origin: Arc<Script>,
     /// What lies between the nodes.
@@ -79,6 +82,7 @@ impl Lab {
             nodes: BTreeMap::new(),
             view: Arc::new(View::build(LogPosition::ZERO, members.clone())),
             log: RefCell::default(),
+            cut: RefCell::default(),
             origin: Arc::default(),
             wires: Arc::default(),
         };
@@ -87,14 +91,15 @@ impl Lab {
             lab.wires.attach(node.world.clone());
             lab.nodes.insert(member.name.to_string(), node);
         }
-        lab.log(Command::Form { mesh: "lab".into(), founder: members[0].clone() });
-        lab.log(Command::PutDistribution(distribution()));
+        let founder = members[0].clone();
+        lab.log(Command::Form { mesh: "lab".into(), founder, lease_ms: 10_000 });
+        lab.log(Command::PutDistribution(distribution(Purging::default())));
         lab.catch_up_all();
         lab
     }
 
     fn node(&self, member: &Member, retained_bytes_max: u64) -> Node {
-        let facts = Arc::new(Facts(ArcSwap::from_pointee(State::default())));
+        let facts = Arc::new(Facts::new(&self.desk));
         let alive = self.view.members().iter().map(|_| true).collect();
         let mesh = Mesh { view: self.view.clone(), alive };
         let roster =
@@ -112,6 +117,7 @@ impl Lab {
             ledger: facts.clone(),
             journal: notes.clone(),
             fills: Fills::new(retained_bytes_max),
+            flights: Flights::default(),
         };
         Node { world: Arc::new(world), facts, roster, notes }
     }
@@ -124,6 +130,11 @@ impl Lab {
     /// What the node called `name` wrote down.
     pub(super) fn accounts(&self, name: &str) -> Vec<Account> {
         self.nodes[name].notes.0.lock().unwrap().clone()
+    }
+
+    /// What viewers purged through the node called `name`.
+    pub(super) fn purged(&self, name: &str) -> Vec<Invalidation> {
+        self.nodes[name].facts.purged.lock().unwrap().clone()
     }
 
     /// Whom the node called `name` doubted.
@@ -170,35 +181,19 @@ impl Lab {
 
     /// The node called `name` applies what it has not applied.
     pub(super) fn catch_up(&self, name: &str) {
-        let facts = &self.nodes[name].facts.0;
-        let mut state = State::clone(&facts.load());
+        let facts = &self.nodes[name].facts;
+        let mut state = State::clone(&facts.state.load());
         let log = self.log.borrow();
         let behind = usize::try_from(state.applied().index()).unwrap();
         for (at, envelope) in log.iter().enumerate().skip(behind) {
-            let outcome =
-                state.apply(LogPosition::new(0, at as u64 + 1), envelope, Fingerprint::default());
-            assert_eq!(outcome.verdict, Ok(()));
+            let entry = [(envelope.clone(), Fingerprint::default())];
+            let outcomes = state.apply(LogPosition::new(0, at as u64 + 1), &entry);
+            assert!(outcomes.iter().all(|outcome| outcome.verdict == Ok(())));
         }
-        facts.store(Arc::new(state));
-    }
-
-    /// Everybody applies what they have not applied.
-    pub(super) fn catch_up_all(&self) {
-        self.nodes.keys().for_each(|name| self.catch_up(name));
-    }
-
-    /// Purges `path`, and everybody knows.
-    pub(super) fn purge(&self, path: &str) -> LogPosition {
-        let position = self.log_purge(path);
-        self.catch_up_all();
-        position
-    }
-
-    /// Purges `path`, and nobody knows yet.
-    pub(super) fn log_purge(&self, path: &str) -> LogPosition {
-        let scopes = vec![Scope::parse(path).unwrap()];
-        let distribution = DISTRIBUTION.parse().unwrap();
-        self.log(Command::Invalidate(Invalidation { distribution, scopes }))
+        if state.applied() > facts.state.load().applied() {
+            facts.apply(state);
+            *self.cut.borrow_mut() += crate::stop_old(self.world(name));
+        }
     }
 
     /// Lets `seconds` go by.
@@ -300,7 +295,7 @@ fn member(line: &str) -> Member {
     }
 }
 
-fn distribution() -> Distribution {
+fn distribution(purging: Purging) -> Distribution {
     let origin = Origin {
         id: "main".into(),
         domain_name: "origin.example".into(),
@@ -318,6 +313,7 @@ fn distribution() -> Distribution {
             target_origin_id: "main".into(),
             cache_policy: CachePolicy::default(),
         },
+        purging,
     }
 }
 

@@ -39,6 +39,10 @@ pub(crate) struct Arguments {
     /// Form a new mesh: for its first node, once.
     #[arg(long, env = "SHOAL_BOOTSTRAP")]
     pub(crate) bootstrap: bool,
+    /// Seconds that nodes may serve without hearing of later purges, fixed when the mesh is formed
+    /// [default: 10].
+    #[arg(long, env = "SHOAL_LEASE", value_name = "SECONDS", requires = "bootstrap")]
+    pub(crate) lease: Option<u64>,
     /// Share of keys relative to other nodes; 100 is ordinary.
     #[arg(long, env = "SHOAL_CAPACITY")]
     pub(crate) capacity: Option<u32>,

@@ -1,40 +1,34 @@
-//! A small origin: it says which version of what it sends, counts who asks, and can be told to
-//! change or to be slow.
+//! A small origin that tells the truth: it says which version of what it sends, remembers who asks
+//! for what, and can be told to change, to be slow or to hold back.
 //!
 //! `/any/path?bytes=N&max-age=S&pause-ms=P` answers N bytes (default: one line), pausing before
 //! each 16 KiB; with `held=head` or `held=body` nothing, or the first 16 KiB and no more, comes
-//! until [`Origin::release`]. Every body names its path and version: [`Origin::body`] is what it
-//! must be. A POST gets its own body back.
+//! until [`Origin::release`]. [`Origin::behave`] says more about a path. The version is that of the
+//! moment at which the request came. Every body names its path and version: [`Origin::body`] is
+//! what it must be, [`Origin::read`] reads it. What still has the entity tag that is asked about is
+//! answered with 304. A POST gets its own body back.
 
-use std::collections::BTreeMap;
+mod manner;
+mod scene;
+
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use gateway::{Limits, Listener, Visit};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serve::{Body, Request, Response};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-#[derive(Default)]
-struct Scene {
-    requests: Mutex<BTreeMap<String, u64>>,
-    version: AtomicU64,
-    delay_ms: AtomicU64,
-    released: watch::Sender<bool>,
-}
+pub use manner::{Etag, Hold, Manner};
+pub use scene::Asked;
 
-impl Scene {
-    async fn released(&self) {
-        // Fails only if the sender is gone, which is ours.
-        let _ = self.released.subscribe().wait_for(|released| *released).await;
-    }
-}
+use manner::Wishes;
+use scene::Scene;
 
 /// An origin that runs until it is dropped.
 pub struct Origin {
@@ -62,39 +56,69 @@ impl Origin {
 
     /// Requests for `path`, query left out.
     pub fn requests(&self, path: &str) -> u64 {
-        let requests = self.scene.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.get(path).copied().unwrap_or(0)
+        self.scene.count(path)
     }
 
     /// All requests.
     pub fn all_requests(&self) -> u64 {
-        self.scene.requests.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+        self.scene.count_all()
     }
 
-    /// Everything changes; returns the new version.
+    /// The requests for `path`, query left out, in the order in which they came.
+    pub fn asked(&self, path: &str) -> Vec<Asked> {
+        self.scene.asked(path)
+    }
+
+    /// Everything changes; returns the new version of what was not changed by itself.
     pub fn change(&self) -> u64 {
-        self.scene.version.fetch_add(1, Ordering::SeqCst) + 1
+        self.scene.change(None)
     }
 
-    /// The present version.
+    /// The present version of what was not changed by itself.
     pub fn version(&self) -> u64 {
-        self.scene.version.load(Ordering::SeqCst)
+        self.scene.version(None)
+    }
+
+    /// `path` alone changes; returns its new version.
+    pub fn raise(&self, path: &str) -> u64 {
+        self.scene.change(Some(path))
+    }
+
+    /// The present version of `path`.
+    pub fn version_of(&self, path: &str) -> u64 {
+        self.scene.version(Some(path))
+    }
+
+    /// Requests for `path` that come from now on are answered in this manner.
+    pub fn behave(&self, path: &str, manner: Manner) {
+        self.scene.behave(path, manner);
+    }
+
+    /// What is held of `path` now goes on; what is asked for later is held again.
+    pub fn let_go(&self, path: &str) {
+        self.scene.let_go(path);
     }
 
     /// Every answer waits this long; its version is that of the moment at which the request came.
     pub fn delay(&self, time: Duration) {
-        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        self.scene.delay_ms.store(millis, Ordering::SeqCst);
+        self.scene.set_delay(time);
     }
 
-    /// What was asked to be held, now or later, is held no longer.
+    /// What a query asked to be held, now or later, is held no longer.
     pub fn release(&self) {
-        self.scene.released.send_replace(true);
+        self.scene.release();
     }
 
     /// The first `bytes` bytes of what it answers for `path`, as of `version`.
     pub fn body(path: &str, version: u64, bytes: usize) -> Vec<u8> {
         line(path, version).into_bytes().into_iter().cycle().take(bytes).collect()
+    }
+
+    /// Path and version that a body, or its first line, names.
+    pub fn read(body: &[u8]) -> Option<(&str, u64)> {
+        let end = body.iter().position(|byte| *byte == b'\n')?;
+        let (path, version) = std::str::from_utf8(&body[..end]).ok()?.split_once(" version ")?;
+        Some((path, version.parse().ok()?))
     }
 
     /// A distribution `name` that sends every host here.
@@ -116,93 +140,93 @@ struct Actor(Arc<Scene>);
 
 impl Visit for Actor {
     fn visit(&self, request: Request) -> BoxFuture<'static, Response> {
-        let scene = self.0.clone();
-        async move {
-            let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
-            let version = scene.version.load(Ordering::SeqCst);
-            {
-                let mut requests = scene.requests.lock().unwrap_or_else(PoisonError::into_inner);
-                *requests.entry(path.to_owned()).or_default() += 1;
-            }
-            let delay = scene.delay_ms.load(Ordering::SeqCst);
-            tokio::time::sleep(Duration::from_millis(delay)).await;
-            if request.method == Method::POST {
-                return echo(request.body);
-            }
-            let wishes = Wishes(query);
-            if wishes.names("held", "head") {
-                scene.released().await;
-            }
-            let Response { status, headers, body } = answer(path, wishes, version);
-            let body = paced(body, wishes, scene.clone());
-            Response { status, headers, body }
-        }
-        .boxed()
+        act(self.0.clone(), request).boxed()
     }
 }
 
-/// What the query asks for.
-#[derive(Clone, Copy)]
-struct Wishes<'a>(&'a str);
-
-impl Wishes<'_> {
-    fn value(&self, key: &str) -> Option<&str> {
-        let mut pairs = self.0.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find_map(|(name, value)| (name == key).then_some(value))
+async fn act(scene: Arc<Scene>, request: Request) -> Response {
+    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+    let wishes = Wishes(query);
+    let manner = wishes.over(scene.manner(path));
+    let mut gate = scene.gate(path);
+    let version = scene.note(path, &request.method, &request.headers, manner.age);
+    tokio::time::sleep(scene.delay() + manner.delay).await;
+    if request.method == Method::POST {
+        return Response { status: StatusCode::OK, headers: HeaderMap::new(), body: request.body };
     }
-
-    fn number(&self, key: &str) -> Option<u64> {
-        self.value(key)?.parse().ok()
+    if wishes.hold() == Hold::Head {
+        scene.released().await;
     }
-
-    fn names(&self, key: &str, value: &str) -> bool {
-        self.value(key) == Some(value)
+    if manner.hold == Hold::Head {
+        // Fails only if the origin is gone.
+        let _ = gate.changed().await;
     }
+    let line = line(path, version);
+    let bytes = manner.bytes.unwrap_or(line.len()).min(BODY_BYTES_MAX);
+    let headers = head(&manner, version, bytes);
+    let known = request.headers.get(header::IF_NONE_MATCH);
+    if known.is_some() && known == headers.get(header::ETAG) {
+        return Response { status: StatusCode::NOT_MODIFIED, headers, body: Body::Empty };
+    }
+    let body = paced(body(&line, bytes), &manner, wishes.hold(), Gates { scene, gate });
+    Response { status: StatusCode::OK, headers, body }
 }
 
 fn line(path: &str, version: u64) -> String {
     format!("{path} version {version}\n")
 }
 
-fn echo(body: Body) -> Response {
-    Response { status: StatusCode::OK, headers: HeaderMap::new(), body }
+/// The fields of an answer.
+fn head(manner: &Manner, version: u64, bytes: usize) -> HeaderMap {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let fields = [
+        (header::CONTENT_TYPE, Some("text/plain".to_owned())),
+        (header::CACHE_CONTROL, text(&manner.cache_control)),
+        (header::ETAG, manner.etag.of(version, bytes)),
+        (header::AGE, manner.age.map(|age| age.as_secs().to_string())),
+        (HeaderName::from_static("surrogate-key"), text(&manner.surrogate_keys.join(" "))),
+        (HeaderName::from_static("cache-tag"), text(&manner.cache_tags.join(","))),
+    ];
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
+            headers.insert(name, value);
+        }
+    }
+    headers
 }
 
-fn answer(path: &str, wishes: Wishes<'_>, version: u64) -> Response {
-    let line = line(path, version);
-    let asked = wishes.number("bytes").and_then(|bytes| usize::try_from(bytes).ok());
-    let bytes = asked.unwrap_or(line.len()).min(BODY_BYTES_MAX);
-    let max_age = wishes.number("max-age").unwrap_or(3600);
-    let mut headers = HeaderMap::new();
-    let cache_control = HeaderValue::try_from(format!("max-age={max_age}"));
-    let etag = HeaderValue::try_from(format!("\"{version}-{bytes}\""));
-    if let (Ok(cache_control), Ok(etag)) = (cache_control, etag) {
-        headers.insert(http::header::CACHE_CONTROL, cache_control);
-        headers.insert(http::header::ETAG, etag);
-    }
-    headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    Response { status: StatusCode::OK, headers, body: body(&line, bytes) }
+/// Where bodies wait.
+struct Gates {
+    scene: Arc<Scene>,
+    gate: watch::Receiver<u64>,
 }
 
 /// The same body, as slow as it was wished.
-fn paced(body: Body, wishes: Wishes<'_>, scene: Arc<Scene>) -> Body {
-    let pause = Duration::from_millis(wishes.number("pause-ms").unwrap_or(0));
-    let held = wishes.names("held", "body");
-    if pause.is_zero() && !held {
+fn paced(body: Body, manner: &Manner, wished: Hold, gates: Gates) -> Body {
+    let (pause, held) = (manner.pause, manner.hold == Hold::Body);
+    let wished = wished == Hold::Body;
+    if pause.is_zero() && !held && !wished {
         return body;
     }
     let bytes = body.bytes();
-    let chunks = body.into_stream().enumerate().then(move |(at, chunk)| {
-        let scene = scene.clone();
+    let paced = body.into_stream().enumerate().then(move |(at, chunk)| {
+        let scene = gates.scene.clone();
+        // A clone has seen what this one has: the gate opens for all chunks after the first.
+        let mut gate = gates.gate.clone();
         async move {
             tokio::time::sleep(pause).await;
-            if held && at > 0 {
+            if wished && at > 0 {
                 scene.released().await;
+            }
+            if held && at > 0 {
+                // Fails only if the origin is gone.
+                let _ = gate.changed().await;
             }
             chunk
         }
     });
-    Body::Stream { stream: chunks.boxed(), bytes }
+    Body::Stream { stream: paced.boxed(), bytes }
 }
 
 /// `bytes` bytes of `line`, again and again.

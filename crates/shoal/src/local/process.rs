@@ -5,17 +5,22 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::Context;
+use rustix::process::Signal;
 use tokio::process::{Child, Command};
 
-use crate::local::{Spec, ports};
+use crate::local::{Spec, Wires, ports};
+
+/// Looks, a millisecond apart, until a stopped process must have stopped.
+const STOP_LOOKS_MAX: usize = 2_000;
 
 /// A node's process, running or not.
 pub struct Process {
     /// What it is.
     pub spec: Spec,
-    /// Where peers reach it.
+    /// Where peers reach it: its relay, if it has one.
     pub mesh_address: SocketAddr,
     /// Where viewers reach it.
     pub http: SocketAddr,
@@ -34,10 +39,19 @@ impl Process {
         program: &Path,
         spec: Spec,
         seed: Option<SocketAddr>,
+        wires: Option<&Wires>,
         flags: &[&str],
     ) -> anyhow::Result<Process> {
         let free = || ports::free().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        let (mesh_address, http, admin) = (free()?, free()?, free()?);
+        let (listen, http, admin) = (free()?, free()?, free()?);
+        let mesh_address = match wires {
+            None => listen,
+            Some(wires) => {
+                let relay = free()?;
+                wires.front(&spec.name, listen, relay)?;
+                relay
+            }
+        };
         let data_dir = directory.join(spec.name.as_str());
         let origin_of_mesh = match seed {
             Some(seed) => format!("--seed={seed}"),
@@ -48,7 +62,8 @@ impl Process {
             format!("--name={}", spec.name),
             format!("--tls-dir={}", directory.join("tls").display()),
             format!("--data-dir={}", data_dir.display()),
-            format!("--listen={mesh_address}"),
+            format!("--listen={listen}"),
+            format!("--advertise={mesh_address}"),
             format!("--http={http}"),
             format!("--admin-listen={admin}"),
             origin_of_mesh,
@@ -91,6 +106,31 @@ impl Process {
         Ok(())
     }
 
+    /// SIGKILL, and at once a new process on the same disk and ports; not ready yet.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.kill().await?;
+        self.start()
+    }
+
+    /// SIGSTOP: returns when no thread of it runs any more. The kernel still takes connections
+    /// and datagrams for it. Its clocks go on.
+    pub async fn pause(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)?;
+        let id = self.id().context("it does not run")?;
+        for _ in 0..STOP_LOOKS_MAX {
+            if is_stopped(id) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        anyhow::bail!("{} does not stop", self.spec.name)
+    }
+
+    /// SIGCONT: it goes on where it was stopped.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
     /// Waits for the process to end by itself, and says whether it ended well.
     pub async fn ended(&mut self) -> anyhow::Result<bool> {
         match self.child.take() {
@@ -100,7 +140,7 @@ impl Process {
     }
 
     /// Sends it a signal.
-    pub fn signal(&self, signal: rustix::process::Signal) -> anyhow::Result<()> {
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let id = self.id().context("it does not run")?;
         let id = rustix::process::Pid::from_raw(i32::try_from(id)?).context("no process")?;
         rustix::process::kill_process(id, signal)?;
@@ -113,4 +153,13 @@ impl Process {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(12)..].join("\n")
     }
+}
+
+/// Whether every thread of a process is stopped: the state follows the name, which is in brackets.
+fn is_stopped(id: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{id}/task")) else { return false };
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
 }

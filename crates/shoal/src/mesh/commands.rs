@@ -10,7 +10,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, sink};
 use model::NodeName;
 use transport::{Channel, LinkError, Links, PeerIdentity, Refused, Sender, Target};
 use wire::hello::Kind;
-use wire::log::{Fate, Submission, Subscribe};
+use wire::log::{Ask, Fate, Submission, Subscribe, Told};
 
 /// Beyond what the asker waits itself, for the word to arrive.
 const GRACE: Duration = Duration::from_secs(1);
@@ -39,6 +39,20 @@ impl follow::Peers for Commands {
                 Err(LinkError::Refused(reason)) => Ok(Fate::Refused(reason)),
                 Err(error) => Err(gone(error)),
             }
+        }
+        .boxed()
+    }
+
+    fn ask(
+        &self,
+        to: &NodeName,
+        ask: Ask,
+        patience: Duration,
+    ) -> BoxFuture<'static, Result<Told, Disconnected>> {
+        let (links, target) = (self.links.clone(), Target::Node(to.clone()));
+        async move {
+            let told = links.call(&target, Kind::Ask, ask.encode(), patience).await;
+            Told::decode(&told.map_err(gone)?).map_err(|error| Disconnected(error.to_string()))
         }
         .boxed()
     }
@@ -82,7 +96,13 @@ pub(crate) async fn accept(
     Ok(follow::accept(&node, submission).await.encode())
 }
 
+/// Answers a peer's small question.
+pub(crate) async fn answer(node: Arc<Follow>, request: Bytes) -> Result<Bytes, Refused> {
+    let ask = Ask::decode(&request).map_err(|error| Refused(error.to_string()))?;
+    Ok(follow::answer(&node, ask).await.encode())
+}
+
 /// Feeds a peer that follows.
-pub(crate) async fn feed(node: Arc<Follow>, channel: Channel) {
-    follow::feed(&node, story_channel(channel)).await;
+pub(crate) async fn feed(node: Arc<Follow>, from: PeerIdentity, channel: Channel) {
+    follow::feed(&node, from.name, story_channel(channel)).await;
 }

@@ -80,7 +80,7 @@ fn starting() -> Refused {
 impl Service for Switchboard {
     fn admit(&self, from: &PeerIdentity, kind: Kind) -> Result<(), Refused> {
         match kind {
-            Kind::Raft => self.listed_instance(from).map(drop),
+            Kind::Raft | Kind::Ask => self.listed_instance(from).map(drop),
             Kind::Gossip | Kind::Submit | Kind::Follow | Kind::Exchange => Ok(()),
         }
     }
@@ -102,18 +102,22 @@ impl Service for Switchboard {
                 Some(follow) => commands::accept(follow, from, request).boxed(),
                 None => async { Err(starting()) }.boxed(),
             },
+            Kind::Ask => match self.follow.get().cloned() {
+                Some(follow) => commands::answer(follow, request).boxed(),
+                None => async { Err(starting()) }.boxed(),
+            },
             Kind::Gossip | Kind::Follow | Kind::Exchange => {
                 async { Err(Refused("that is not a call".into())) }.boxed()
             }
         }
     }
 
-    fn channel(&self, _from: PeerIdentity, kind: Kind, channel: Channel) -> BoxFuture<'static, ()> {
+    fn channel(&self, from: PeerIdentity, kind: Kind, channel: Channel) -> BoxFuture<'static, ()> {
         match (kind, self.follow.get().cloned(), self.world.get().cloned()) {
-            (Kind::Follow, Some(follow), _) => commands::feed(follow, channel).boxed(),
+            (Kind::Follow, Some(follow), _) => commands::feed(follow, from, channel).boxed(),
             (Kind::Exchange, _, Some(world)) => exchange::answer(world, channel).boxed(),
             (Kind::Follow | Kind::Exchange, _, _) => async {}.boxed(),
-            (Kind::Raft | Kind::Submit | Kind::Gossip, _, _) => async {}.boxed(),
+            (Kind::Raft | Kind::Submit | Kind::Gossip | Kind::Ask, _, _) => async {}.boxed(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::bail;
 use consensus::{Group, Options, Timings};
@@ -34,6 +35,8 @@ pub(crate) struct Ground {
     pub(crate) replica: Arc<Replica>,
     /// The Raft group.
     pub(crate) group: Group,
+    /// Whether this process founded the mesh.
+    pub(crate) founded: Arc<AtomicBool>,
     /// What a node that follows keeps.
     pub(crate) shelf: Arc<Shelf>,
 }
@@ -58,7 +61,8 @@ impl Ground {
         let group = open_group(config, &me, &links, &replica).await?;
         let shelf = Arc::new(Shelf::open(group.journal(), &replica).await?);
         switchboard.connect_group(group.clone());
-        Ok(Ground { me, mesh, links, directory, switchboard, replica, group, shelf })
+        let founded = Arc::new(AtomicBool::new(false));
+        Ok(Ground { me, mesh, links, directory, switchboard, replica, group, founded, shelf })
     }
 }
 

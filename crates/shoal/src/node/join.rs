@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -62,6 +63,10 @@ pub(super) struct Entrance {
     pub(super) seeds: Vec<String>,
     /// The Raft group that it founds.
     pub(super) group: Group,
+    /// Set once it has.
+    pub(super) founded: Arc<AtomicBool>,
+    /// How long nodes may serve without hearing of later purges, if it forms the mesh.
+    pub(super) lease: Duration,
 }
 
 impl Entrance {
@@ -73,6 +78,8 @@ impl Entrance {
             me: ground.me.clone(),
             seeds: config.seeds.clone(),
             group: ground.group.clone(),
+            founded: ground.founded.clone(),
+            lease: config.lease,
         }
     }
 }
@@ -84,11 +91,11 @@ pub(super) async fn enter(
     links: Links,
     follow: Arc<Follow>,
 ) -> anyhow::Result<()> {
-    let Entrance { bootstrap, mesh, me, seeds, group } = entrance;
+    let Entrance { bootstrap, mesh, me, seeds, group, founded, lease } = entrance;
     let formed = follow.replica.state().mesh().is_some();
     if bootstrap && !formed {
-        form(&mesh, &me, &follow, &group).await?;
-        return Ok(());
+        found(&group, &founded).await?;
+        return form(&mesh, &me, &follow, lease).await;
     }
     if bootstrap {
         tracing::info!("this directory belongs to a mesh already: --bootstrap changes nothing");
@@ -102,12 +109,22 @@ pub(super) async fn enter(
     }
 }
 
-async fn form(mesh: &Mesh, me: &Member, follow: &Follow, group: &Group) -> anyhow::Result<()> {
+async fn found(group: &Group, founded: &AtomicBool) -> anyhow::Result<()> {
+    // Said beforehand: what leads from here on has no predecessor.
+    founded.store(true, Ordering::Release);
     match group.bootstrap().await {
-        Ok(()) | Err(ConsensusError::AlreadyMember { .. }) => {}
-        Err(error) => return Err(error.into()),
+        Ok(()) => Ok(()),
+        Err(ConsensusError::AlreadyMember { .. }) => {
+            founded.store(false, Ordering::Release);
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
     }
-    let command = Command::Form { mesh: mesh.to_string(), founder: me.clone() };
+}
+
+async fn form(mesh: &Mesh, me: &Member, follow: &Follow, lease: Duration) -> anyhow::Result<()> {
+    let lease_ms = u32::try_from(lease.as_millis()).unwrap_or(u32::MAX);
+    let command = Command::Form { mesh: mesh.to_string(), founder: me.clone(), lease_ms };
     let id = CommandId(follow.host.dice());
     match follow::submit(follow, id, command, Level::Committed, PATIENCE).await {
         Ok(_) | Err(SubmitError::Refused(Refusal::AlreadyFormed)) => {
@@ -153,7 +170,7 @@ async fn join(me: &Member, follow: &Follow) -> anyhow::Result<()> {
         let id = CommandId(follow.host.dice());
         match follow::submit(follow, id, command, Level::Committed, PATIENCE).await {
             Ok(receipt) => {
-                tracing::info!(position = %receipt.position, "in the roster");
+                tracing::info!(position = %receipt.progressed.position, "in the roster");
                 return Ok(());
             }
             Err(SubmitError::Refused(refusal)) => return Err(refusal.into()),

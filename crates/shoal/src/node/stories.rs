@@ -1,13 +1,14 @@
 //! The two stories of a node, with their ports: the life of a request and the life of a command.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
 use follow::{Follow, Ports};
 use membership::{Gossip, Neighbours};
-use serve::{Entry, Fills, World};
+use serve::{Entry, Fills, Flights, World};
 use storage::Memory;
 
+use crate::canary::{Canary, Samples};
 use crate::config::Config;
 use crate::host::Machine;
 use crate::journal::Journal;
@@ -18,6 +19,7 @@ use crate::mesh::gossip::Letters;
 use crate::mesh::raft::Log;
 use crate::node::ground::Ground;
 use crate::node::join;
+use crate::stock::Stock;
 
 /// The part of the object memory that bodies in flight may take beside it.
 const FILLS_SHARE: u64 = 4;
@@ -40,6 +42,10 @@ pub(crate) struct Stories {
     pub(crate) metrics: Arc<admin::Metrics>,
     /// Accounts.
     pub(crate) journal: Arc<Journal>,
+    /// Looks at hits again.
+    pub(crate) canary: Arc<Canary>,
+    /// The hits it has picked.
+    pub(crate) picked: Mutex<Option<Samples>>,
 }
 
 impl Stories {
@@ -48,9 +54,12 @@ impl Stories {
         let gossip = Arc::new(gossip(config, ground).await?);
         let neighbours = Arc::new(Neighbours::new(gossip.clone(), ground.replica.clone()));
         ground.directory.connect(neighbours.clone());
-        let follow = Arc::new(follow(ground, &neighbours));
+        let stock = Arc::new(Stock::default());
+        let follow = follow(ground, &neighbours, stock.clone());
         let metrics = Arc::new(admin::Metrics::new());
-        let journal = Arc::new(Journal::new(metrics.clone()));
+        let (canary, picked) = Canary::new();
+        let canary = Arc::new(canary);
+        let journal = Arc::new(Journal::new(metrics.clone(), canary.clone()));
         let store = Arc::new(Memory::new(config.memory_bytes, SHARDS));
         let world = Arc::new(World {
             name: ground.me.name.clone(),
@@ -61,14 +70,17 @@ impl Stories {
             peers: Arc::new(Exchange { links: ground.links.clone() }),
             origins: Arc::new(gateway::Outbound::new()),
             members: neighbours.clone(),
-            ledger: Arc::new(Ledger(ground.replica.clone())),
+            ledger: Arc::new(Ledger(follow.clone())),
             journal: journal.clone(),
             fills: Fills::new(config.memory_bytes / FILLS_SHARE),
+            flights: Flights::default(),
         });
+        stock.connect(&world);
         ground.switchboard.connect_follow(follow.clone());
         ground.switchboard.connect_gossip(gossip.clone());
         ground.switchboard.connect_world(world.clone());
-        Ok(Stories { gossip, neighbours, follow, world, store, metrics, journal })
+        let picked = Mutex::new(Some(picked));
+        Ok(Stories { gossip, neighbours, follow, world, store, metrics, journal, canary, picked })
     }
 }
 
@@ -86,13 +98,14 @@ async fn gossip(config: &Config, ground: &Ground) -> anyhow::Result<Gossip> {
     Ok(Gossip::start(options, letters, ground.replica.clone()))
 }
 
-fn follow(ground: &Ground, neighbours: &Arc<Neighbours>) -> Follow {
+fn follow(ground: &Ground, neighbours: &Arc<Neighbours>, stock: Arc<Stock>) -> Arc<Follow> {
     let ports = Ports {
         host: Arc::new(Machine),
-        group: Arc::new(Log(ground.group.clone())),
+        group: Arc::new(Log { group: ground.group.clone(), founded: ground.founded.clone() }),
         peers: Arc::new(Commands { links: ground.links.clone() }),
         members: neighbours.clone(),
         shelf: ground.shelf.clone(),
+        cache: stock,
     };
     Follow::new(ground.me.name.clone(), ports, ground.replica.clone())
 }

@@ -61,9 +61,9 @@ fn bound(
 /// Where each command first stands in the log.
 pub(crate) fn positions(records: &Records) -> BTreeMap<CommandId, LogPosition> {
     let mut positions = BTreeMap::new();
-    for (index, entry) in (1..).zip(&records.log) {
+    for (index, entry) in &records.log {
         if let Ok(envelope) = codec::decode::<Envelope>(entry, COMMAND_BYTES_MAX) {
-            positions.entry(envelope.id).or_insert(LogPosition::new(0, index));
+            positions.entry(envelope.id).or_insert(LogPosition::new(0, *index));
         }
     }
     positions

@@ -2,7 +2,8 @@
 //!
 //! Replicas were looked at now and then: one that is as far as an acknowledged command must know
 //! it, at the position that the caller was told. Once all faults are healed every node holds the
-//! whole log. And where nothing was broken, every purge comes as far as its caller wanted.
+//! whole log, and never did two groups apply different entries in one place. And where nothing was
+//! broken, every purge comes as far as its caller wanted.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use control::CommandId;
 use model::LogPosition;
 
 use super::{Case, Promise, Violation, no_old};
-use crate::history::{Purge, Sample};
+use crate::history::{Fork, Purge, Sample};
 use crate::scenario::Profile;
 
 /// Reads the history for commands that were lost or happened twice.
@@ -22,7 +23,8 @@ pub(crate) fn check(case: &Case<'_>) -> Vec<Violation> {
     let ends = records.last.iter().filter_map(|sample| behind(case, sample));
     let calm = case.scenario.profile == Profile::Calm;
     let purges = records.purges.iter().filter(|_| calm).filter_map(unfulfilled);
-    samples.chain(ends).chain(purges).collect()
+    let forks = records.forks.iter().map(|fork| forked(case, fork));
+    samples.chain(ends).chain(purges).chain(forks).collect()
 }
 
 fn violation(sample: &Sample, how: String) -> Violation {
@@ -68,9 +70,17 @@ fn twice(
     None
 }
 
+/// Two groups that applied different entries at one index.
+fn forked(case: &Case<'_>, fork: &Fork) -> Violation {
+    let Fork { at, node, index } = *fork;
+    let how = format!("{} applied another entry {index} than was applied before", case.name(node));
+    Violation { promise: Promise::Receipts, at, how }
+}
+
 /// A node that does not hold the whole log although nothing has been broken for a while.
 fn behind(case: &Case<'_>, sample: &Sample) -> Option<Violation> {
-    let (end, applied) = (case.records.log.len() as u64, sample.state.applied().index());
+    let end = case.records.log.last_key_value().map_or(0, |(index, _)| *index);
+    let applied = sample.state.applied().index();
     let name = case.name(sample.node);
     let how = format!("{name} stopped at entry {applied} of {end}, with everything healed");
     (applied != end).then(|| violation(sample, how))

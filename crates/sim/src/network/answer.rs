@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use follow::{Channel, Disconnected};
 use futures_util::{SinkExt, StreamExt, sink};
+use model::Instance;
 use serve::Chunk;
 use wire::exchange::Question;
 use wire::log::Submission;
@@ -19,6 +20,7 @@ pub(super) async fn take(listener: Listener, call: Call, line: Line) {
         Call::Ask => question(&listener, line).await.unwrap_or_default(),
         Call::Submit => submission(&listener, line).await.unwrap_or_default(),
         Call::Follow => follow::feed(&listener.follow, line.into_channel()).await,
+        Call::Raft(from) => message(&listener, from, line).await.unwrap_or_default(),
     }
 }
 
@@ -44,6 +46,14 @@ async fn submission(listener: &Listener, mut line: Line) -> Option<()> {
     let submission = Submission::decode(&frame).ok()?;
     let fate = follow::accept(&listener.follow, submission).await;
     line.out.send(fate.encode()).await.ok()?;
+    line.out.finish();
+    Some(())
+}
+
+async fn message(listener: &Listener, from: Instance, mut line: Line) -> Option<()> {
+    let frame = line.back.next().await?.ok()?;
+    let answer = listener.group.receive(from, frame).await;
+    line.out.send(answer).await.ok()?;
     line.out.finish();
     Some(())
 }

@@ -105,9 +105,7 @@ impl Writer {
             Poll::Pending
         })
         .await?;
-        let route = (way.from as u64) << 48 | (way.to as u64) << 32;
-        let setting = &network.setting;
-        setting.trace.step(setting.now(), route | frame.len() as u64);
+        network.trace(*way, &frame);
         if let Some(arrival) = network.arrival(*way) {
             let mut inner = self.0.lock();
             inner.frames.push_back((arrival, frame));

@@ -55,6 +55,8 @@ fn every_route_is_documented() {
         "get /readyz",
         "get /v1/distributions",
         "get /v1/distributions/{name}",
+        "get /v1/invalidations",
+        "get /v1/invalidations/{id}",
         "get /v1/status",
         "post /v1/invalidations",
         "put /v1/distributions/{name}",
@@ -93,6 +95,7 @@ fn the_documents_distribution_is_the_models() {
     for (schema, pointer) in [
         ("Distribution", ""),
         ("Origin", "/origins/0"),
+        ("Purging", "/purging"),
         ("CacheBehavior", "/default_cache_behavior"),
         ("CachePolicy", "/default_cache_behavior/cache_policy"),
     ] {

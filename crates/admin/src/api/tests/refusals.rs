@@ -116,7 +116,7 @@ async fn an_unknown_query_key_is_refused_before_anything_happens() {
     for (uri, words) in [
         ("/v1/distributions/shop?force=true", "unknown field `force`"),
         ("/v1/nodes/beta?force=yes", "force: provided string was not `true` or `false`"),
-        ("/v1/nodes/beta?wait=fenced", "wait: unknown variant `fenced`"),
+        ("/v1/nodes/beta?wait=everywhere", "wait: unknown variant `everywhere`"),
         ("/v1/nodes/beta?timeout_ms=ten", "timeout_ms: invalid digit"),
     ] {
         caller.delete(uri).await.is_problem(400, "malformed", words);

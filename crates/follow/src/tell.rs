@@ -1,0 +1,122 @@
+//! Tell: what goes up to a parent. Acknowledgements bind: they are the least of what this node and
+//! everybody it granted a lease has applied (R12). The rest is for receipts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use control::lease::wait_for;
+use futures_util::SinkExt;
+use futures_util::future::{Either, select};
+use model::{LogPosition, NodeName};
+use wire::log::{News, Up};
+
+use crate::herald::Origin;
+use crate::ports::Disconnected;
+use crate::spread::BEAT;
+use crate::{Follow, upstream};
+
+/// The upward half of a stream.
+pub(crate) type Outgoing =
+    std::pin::Pin<Box<dyn futures_util::Sink<Bytes, Error = Disconnected> + Send>>;
+
+/// Leases are asked for this many times in the length of one.
+const ASKS_PER_LEASE: u32 = 10;
+
+/// What one parent has been told.
+#[derive(Default)]
+struct Told {
+    through: LogPosition,
+    news: BTreeMap<NodeName, (LogPosition, u64)>,
+}
+
+impl Told {
+    /// What it has to be told, if there is anything.
+    fn missing(&self, node: &Follow) -> Option<Up> {
+        let through = node.acknowledged();
+        let news =
+            node.news().filter(|one| self.news.get(&one.node) != Some(&(one.applied, one.cut)));
+        let news: Vec<News> = news.collect();
+        (through > self.through || !news.is_empty()).then_some(Up::Acknowledge { through, news })
+    }
+
+    fn note(&mut self, up: &Up) {
+        if let Up::Acknowledge { through, news } = up {
+            self.through = *through;
+            self.news.extend(news.iter().map(|one| (one.node.clone(), (one.applied, one.cut))));
+        }
+    }
+}
+
+/// Tells the parent at the other end of `outgoing` everything, until it is gone.
+pub(crate) async fn upward(node: &Follow, outgoing: &mut Outgoing) {
+    let mut told = Told::default();
+    let mut heralded = node.herald.next();
+    let mut ask_at = node.host.now();
+    loop {
+        if let Some(up) = told.missing(node) {
+            told.note(&up);
+            if outgoing.send(up.encode()).await.is_err() {
+                return;
+            }
+        }
+        let now = node.host.now();
+        if now >= ask_at && !node.has_retired() {
+            ask_at = now.plus(node.replica.state().lease() / ASKS_PER_LEASE);
+            let ask = Up::Ask(node.fence.ask(now));
+            if outgoing.send(ask.encode()).await.is_err() {
+                return;
+            }
+        }
+        let (entry, next) = node.herald.since(heralded, Some(Origin::Below));
+        heralded = next;
+        let is_edge = !upstream::is_middle(&node.name, node.group.role(), &node.members.peers());
+        if let Some(entry) = entry.filter(|_| is_edge)
+            && outgoing.send(Up::Tentative(entry).encode()).await.is_err()
+        {
+            return;
+        }
+        if node.has_retired() {
+            drop(outgoing.send(Up::Release(node.fence.last_asked()).encode()).await);
+            return std::future::pending().await;
+        }
+        let left = ask_at.since(node.host.now()).min(BEAT);
+        wait_for_news(node, &told, heralded, left).await;
+    }
+}
+
+async fn wait_for_news(node: &Follow, told: &Told, heralded: u64, time: Duration) {
+    let news = || {
+        let more = node.herald.next() > heralded || node.has_retired();
+        (more || told.missing(node).is_some()).then_some(())
+    };
+    let either = select(node.fence.changed.until(news), node.replica.changed().until(news));
+    match select(either, node.host.sleep(time)).await {
+        Either::Left(_) | Either::Right(_) => {}
+    }
+}
+
+/// Acknowledges to a former parent until our lease comes from another, and then sets it free of
+/// what it was asked for until now.
+pub(crate) async fn until_left(node: &Follow, parent: NodeName, mut outgoing: Outgoing) {
+    let asked = node.fence.last_asked();
+    let deadline = node.host.now().plus(wait_for(node.replica.state().lease()));
+    let mut told = Told::default();
+    while !node.fence.has_left(&parent) && node.host.now() < deadline {
+        if let Some(up) = told.missing(node) {
+            told.note(&up);
+            if outgoing.send(up.encode()).await.is_err() {
+                return;
+            }
+        }
+        let news = || {
+            let more = told.missing(node).is_some() || node.fence.has_left(&parent);
+            more.then_some(())
+        };
+        let either = select(node.fence.changed.until(news), node.replica.changed().until(news));
+        select(either, node.host.sleep(BEAT)).await;
+    }
+    if node.fence.has_left(&parent) {
+        drop(outgoing.send(Up::Release(asked).encode()).await);
+    }
+}

@@ -1,0 +1,122 @@
+//! Many runs, each in a process of its own, because only the first run of a process is the same
+//! everywhere.
+//!
+//! A child is this program again with one seed, and its report is what anybody would read. As many
+//! run at once as the machine has processors; what is printed does not depend on that.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use sim::{Mutant, Profile, Promise, SEEDS_MAX};
+
+/// A run that a child is to make.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Errand {
+    /// Decides everything.
+    pub(crate) seed: u64,
+    /// How much goes wrong.
+    pub(crate) profile: Profile,
+    /// The rule that is broken on purpose, if one is.
+    pub(crate) mutant: Option<Mutant>,
+}
+
+/// What a child reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct News {
+    /// What became of the run, in a sentence.
+    pub(crate) verdict: String,
+    /// Whether it came to its end and every promise was kept.
+    pub(crate) good: bool,
+    /// The promises that were broken, and how, in the order of time.
+    pub(crate) violations: Vec<(Promise, String)>,
+}
+
+impl Errand {
+    /// The arguments of the run.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let Errand { seed, profile, mutant } = self;
+        let mut words = vec![seed.to_string(), "--profile".into(), profile.to_string()];
+        words.extend(mutant.iter().flat_map(|one| ["--mutant".into(), one.as_str().into()]));
+        words
+    }
+
+    /// Makes the run.
+    pub(crate) fn run(&self) -> io::Result<News> {
+        let child = Command::new(std::env::current_exe()?).args(self.arguments()).output()?;
+        let good = child.status.success();
+        Ok(read(good, &String::from_utf8_lossy(&child.stdout)))
+    }
+}
+
+fn read(good: bool, report: &str) -> News {
+    let mut lines = report.lines();
+    let verdict = lines.next().and_then(|line| line.split_once(": "));
+    let verdict = verdict.map_or("the run crashed", |(_, verdict)| verdict).to_owned();
+    let violation = |line: &str| {
+        let line = line.trim_start();
+        let name = line.split_once(" at ")?.0;
+        let promise = Promise::ALL.into_iter().find(|promise| promise.as_str() == name)?;
+        Some((promise, line.to_owned()))
+    };
+    News { verdict, good, violations: lines.filter_map(violation).collect() }
+}
+
+/// Does `work` with every item, several at once; what came of it is in the order of the items.
+pub(crate) fn each<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> io::Result<R> + Sync,
+) -> io::Result<Vec<R>> {
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let worker = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(number) else { return };
+            let result = work(item);
+            done.lock().unwrap_or_else(PoisonError::into_inner).insert(number, result);
+        }
+    };
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(worker))));
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.into_values().collect()
+}
+
+/// Looks for a mutant: how many seeds it took until its checker caught it where the healthy mesh
+/// kept the promise; nothing if it survives [`SEEDS_MAX`] of them.
+pub(crate) fn hunt(hunted: Mutant) -> io::Result<Option<u64>> {
+    let breaks = |seed, mutant| -> io::Result<bool> {
+        let news = Errand { seed, profile: hunted.profile(), mutant }.run()?;
+        Ok(news.violations.iter().any(|(promise, _)| *promise == hunted.breaks()))
+    };
+    for seed in 0..SEEDS_MAX {
+        if breaks(seed, Some(hunted))? && !breaks(seed, None)? {
+            return Ok(Some(seed + 1));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_read_back() {
+        let good = read(true, "seed 1, calm: every promise was kept\n  mesh     5 nodes\n");
+        assert_eq!((good.verdict.as_str(), good.violations.len()), ("every promise was kept", 0));
+        let bad = "seed 1, calm: promises were broken 1 times\n  no_old at 3.000 ms: so\n";
+        let so = (Promise::NoOld, "no_old at 3.000 ms: so".to_owned());
+        assert_eq!(read(false, bad).violations, [so]);
+        assert_eq!(read(false, "").verdict, "the run crashed");
+    }
+
+    #[test]
+    fn results_are_in_the_order_of_the_items() {
+        let items: Vec<u64> = (0..100).collect();
+        assert_eq!(each(&items, |item| Ok(*item)).unwrap(), items);
+    }
+}

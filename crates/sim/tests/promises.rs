@@ -1,0 +1,34 @@
+//! Promises: a few seeds of every weather keep all of them, and every mutant is caught.
+//!
+//! Each run is a process, so that what fails here fails again with the command that is printed.
+
+use std::process::Command;
+
+/// Runs the simulator and expects that all went well.
+fn good(line: &str) {
+    let mut sim = Command::new(env!("CARGO_BIN_EXE_sim"));
+    let output = sim.args(line.split_whitespace()).output();
+    let output = output.expect("cargo built the program for this test");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "sim {line}\n{said}");
+}
+
+#[test]
+fn a_calm_mesh_keeps_every_promise() {
+    good("--seeds 12 --profile calm");
+}
+
+#[test]
+fn an_ordinary_mesh_keeps_every_promise() {
+    good("--seeds 12 --profile ordinary");
+}
+
+#[test]
+fn a_mesh_in_heavy_weather_keeps_every_promise() {
+    good("--seeds 12 --profile heavy");
+}
+
+#[test]
+fn every_mutant_is_caught_by_the_checker_of_the_promise_it_breaks() {
+    good("--mutants");
+}
