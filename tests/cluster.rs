@@ -5,7 +5,7 @@
 //! time, since machines that run tests are small. Nothing here waits for time to pass: every wait
 //! is for something to be seen, with a deadline.
 
-mod stage;
+pub(crate) mod stage;
 mod viewers;
 mod program;
 mod readers;

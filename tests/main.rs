@@ -1,4 +1,5 @@
 //! Integration tests: one binary, a file per theme.
 
 mod cluster;
+mod conformance;
 mod tidy;

@@ -33,6 +33,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// One mesh at a time.
 static TURN: Semaphore = Semaphore::const_new(1);
 
+/// Waits until no stage stands; while this is held, none does.
+pub(crate) async fn turn() -> Result<SemaphorePermit<'static>> {
+    Ok(TURN.acquire().await?)
+}
+
 /// A mesh, its origin and its directory.
 pub(crate) struct Stage {
     pub(crate) mesh: LocalMesh,
@@ -98,7 +103,7 @@ impl Stage {
     }
 
     async fn raise(specs: &[Spec], voters: usize, config: &str, between: Between) -> Result<Stage> {
-        let turn = TURN.acquire().await?;
+        let turn = turn().await?;
         let directory = tempfile::Builder::new().prefix("shoal-test-").tempdir()?;
         let file = directory.path().join("node.toml");
         std::fs::write(&file, config)?;
