@@ -1,8 +1,8 @@
 //! Purges on real processes: nine nodes on loopback, QUIC, Raft and fsync as they are.
 //!
 //! Budget: half of all purges are `fenced` within 20 ms, and one node takes 2,000 purges a second
-//! and more while its mesh answers viewers. Run it with `cargo bench -p shoal --bench mesh`; it takes
-//! about a minute and needs two cores to say anything.
+//! and more while its mesh answers viewers. Run it with `cargo bench -p shoal --bench mesh`; it
+//! takes about a minute and needs two cores to say anything.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -192,7 +192,8 @@ async fn crowd(admin: SocketAddr, edges: &[SocketAddr], level: &'static str) -> 
     let mut hits = gather(viewers).await?;
     let rate = purges.len() as f64 / CROWD.as_secs_f64();
     say(&format!(
-        "{CALLERS} callers at one node, {level}: {rate:.0} purges/s, {}; {} viewers' hits meanwhile: {}",
+        "{CALLERS} callers at one node, {level}: {rate:.0} purges/s, {}; \
+         {} viewers' hits meanwhile: {}",
         spread(&mut purges),
         hits.len(),
         spread(&mut hits)

@@ -19,6 +19,7 @@ mod succession;
 mod purges;
 mod strangers;
 mod visits;
+mod worst;
 mod draining;
 mod commands;
 mod mistakes;

@@ -103,12 +103,12 @@ impl Promise {
         let version = stage.origin.raise(path);
         let key = format!("{path} {version}");
         stage.purge_until(through, target, &key, level).await?;
-        Ok(Promise { path: path.to_owned(), version, since: Instant::now() })
+        Ok(Promise::now(path, version))
     }
 
-    /// The same, from `since` on only.
-    pub(crate) fn renewed(self, since: Instant) -> Promise {
-        Promise { since, ..self }
+    /// `path` is `version` or later from now on.
+    pub(crate) fn now(path: &str, version: u64) -> Promise {
+        Promise { path: path.to_owned(), version, since: Instant::now() }
     }
 
     fn binds(&self, sight: &Sight) -> bool {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use model::Instance;
 use model::limits::COMMAND_BYTES_MAX;
-use openraft::error::{CheckIsLeaderError, ClientWriteError, Fatal, InitializeError, RaftError};
+use openraft::error::{CheckIsLeaderError, ClientWriteError, InitializeError, RaftError};
 use openraft::{ChangeMembers, EmptyNode, LogIdOptionExt, Raft};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -29,7 +29,7 @@ use crate::log_store::LogStore;
 use crate::machine::{Machine, Replica};
 use crate::medium::MemoryDisk;
 use crate::network::{Network, Wires};
-use crate::raft::{Metrics, TypeConfig};
+use crate::raft::TypeConfig;
 use crate::role::{self, Role};
 use crate::rpc::{Answer, Message, Part, Refusal};
 use crate::timings::Timings;
@@ -117,7 +117,7 @@ impl Group {
         let patience = timings.election_max;
         let now = Role::of(&raft.metrics().borrow(), committed.load(Ordering::Acquire), patience);
         let (seats, roles) = watch::channel(now);
-        let watcher = watch_role(raft.metrics(), seats, committed.clone(), patience);
+        let watcher = role::publish(raft.metrics(), seats, committed.clone(), patience);
         let inner = Inner {
             options,
             raft,
@@ -372,33 +372,6 @@ impl Drop for Inner {
         let raft = self.raft.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { raft.shutdown().await });
-        }
-    }
-}
-
-async fn watch_role(
-    mut metrics: watch::Receiver<Metrics>,
-    seats: watch::Sender<Role>,
-    committed: Arc<AtomicU64>,
-    patience: Duration,
-) {
-    loop {
-        let committed = committed.load(Ordering::Acquire);
-        let role = {
-            let now = metrics.borrow_and_update();
-            match &now.running_state {
-                Ok(()) | Err(Fatal::Stopped) => {}
-                Err(reason) => tracing::error!(%reason, "the raft group stopped for good"),
-            }
-            Role::of(&now, committed, patience)
-        };
-        seats.send_if_modified(|seat| {
-            let moved = !seat.same_seat(&role);
-            *seat = role;
-            moved
-        });
-        if metrics.changed().await.is_err() {
-            return;
         }
     }
 }

@@ -3,10 +3,14 @@
 //! A reading, never a promise: by the time it is looked at, another node may lead. Whoever needs
 //! certainty asks [`Group::confirm_leadership`](crate::Group::confirm_leadership).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use model::Instance;
 use openraft::ServerState;
+use openraft::error::Fatal;
+use tokio::sync::watch;
 
 use crate::raft::Metrics;
 
@@ -68,6 +72,34 @@ impl Role {
 pub(crate) fn quorum_acked(metrics: &Metrics, patience: Duration) -> bool {
     let acked = metrics.millis_since_quorum_ack.map(Duration::from_millis);
     metrics.state == ServerState::Leader && acked.is_some_and(|since| since <= patience)
+}
+
+/// Publishes the role whenever it changes, for as long as openraft runs.
+pub(crate) async fn publish(
+    mut metrics: watch::Receiver<Metrics>,
+    seats: watch::Sender<Role>,
+    committed: Arc<AtomicU64>,
+    patience: Duration,
+) {
+    loop {
+        let committed = committed.load(Ordering::Acquire);
+        let role = {
+            let now = metrics.borrow_and_update();
+            match &now.running_state {
+                Ok(()) | Err(Fatal::Stopped) => {}
+                Err(reason) => tracing::error!(%reason, "the raft group stopped for good"),
+            }
+            Role::of(&now, committed, patience)
+        };
+        seats.send_if_modified(|seat| {
+            let moved = !seat.same_seat(&role);
+            *seat = role;
+            moved
+        });
+        if metrics.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 #[cfg(test)]

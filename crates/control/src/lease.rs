@@ -1,11 +1,11 @@
-//! Leases: how long a node may serve copies without hearing of later purges, and when the mesh knows
-//! that nobody can serve what a purge covers.
+//! Leases: how long a node may serve copies without hearing of later purges, and when the mesh
+//! knows that nobody can serve what a purge covers.
 //!
-//! The leader mints a [`Token`] by a round to a quorum (R6); every parent passes it on, aged, to its
-//! children (R7, R8), and remembers to whom ([`Holders`], R11). Children acknowledge what they have
-//! applied; a parent acknowledges the least of its own and theirs (R12). So what the leader has heard
-//! acknowledged binds everybody who holds a token. Pure values: time comes in as [`Moment`]s of one
-//! node's own clock, and only ages travel.
+//! The leader mints a [`Token`] by a round to a quorum (R6); every parent passes it on, aged, to
+//! its children (R7, R8), and remembers to whom ([`Holders`], R11). Children acknowledge what they
+//! have applied; a parent acknowledges the least of its own and theirs (R12). So what the leader
+//! has heard acknowledged binds everybody who holds a token. Pure values: time comes in as
+//! [`Moment`]s of one node's own clock, and only ages travel.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use model::{LogPosition, Moment, NodeName};
 /// How far a clock's rate may be off, as a fraction: 1 in this many (10 %).
 const DRIFT: u32 = 10;
 
-/// How long to wait until every lease of length `lease` that was granted before has run out, however
-/// slow its holder's clock and fast ours: `T (1 + ρ) / (1 − ρ)`.
+/// How long to wait until every lease of length `lease` that was granted before has run out,
+/// however slow its holder's clock and fast ours: `T (1 + ρ) / (1 − ρ)`.
 pub fn wait_for(lease: Duration) -> Duration {
     lease * (DRIFT + 1) / (DRIFT - 1)
 }
@@ -146,8 +146,9 @@ impl Entry {
 pub struct Holders(BTreeMap<Holder, Entry>);
 
 impl Holders {
-    /// Notes the grant that answers the request numbered `asked`, before it leaves. A new holder uses
-    /// its token only once it has applied what the granter had (R7): so much counts as acknowledged.
+    /// Notes the grant that answers the request numbered `asked`, before it leaves. A new holder
+    /// uses its token only once it has applied what the granter had (R7): so much counts as
+    /// acknowledged.
     /// `false`: the table is full, and nothing may be granted.
     #[must_use]
     pub fn grant(

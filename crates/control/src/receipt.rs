@@ -85,8 +85,8 @@ pub struct Progress {
 impl Progress {
     /// Notes that `node` has applied up to `position`, and cut off so many responses since it
     /// started. What is known only rises, so that news which took a detour through a former parent
-    /// changes nothing. A node that starts anew has an empty cache, and the next purge stands beyond
-    /// whatever was known of it.
+    /// changes nothing. A node that starts anew has an empty cache, and the next purge stands
+    /// beyond whatever was known of it.
     pub fn note(&mut self, node: NodeName, position: LogPosition, cut: u64, now: Moment) {
         let known = self.nodes.entry(node).or_default();
         known.applied.note(position, now);

@@ -3,9 +3,9 @@
 //!
 //! Readers load one pointer. There is one writer at a time, positions only rise, and a gap is
 //! refused. After every change the barrier is passed (responses under way that it covers are cut
-//! off), and only then is it settled, which is what may be acknowledged (rule R12). The last entries
-//! are kept in memory for children that follow; one who is further behind gets a snapshot. An entry
-//! that this build cannot read stops the replica for good (rule R18).
+//! off), and only then is it settled, which is what may be acknowledged (rule R12). The last
+//! entries are kept in memory for children that follow; one who is further behind gets a snapshot.
+//! An entry that this build cannot read stops the replica for good (rule R18).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};

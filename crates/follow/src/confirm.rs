@@ -1,5 +1,5 @@
-//! Confirm: how far is the log, as a quorum has it after the question was asked (rule R22). One round
-//! at a time leaves this node; whoever asks meanwhile shares the next.
+//! Confirm: how far is the log, as a quorum has it after the question was asked (rule R22). One
+//! round at a time leaves this node; whoever asks meanwhile shares the next.
 //!
 //! And readiness: a node is caught up once it has what its source had when it was first heard.
 

@@ -169,8 +169,8 @@ impl Follow {
         self.fence.note_applied(applied, self.host.now());
     }
 
-    /// Until when copies may be served on the strength of what is applied here (R9); nothing without
-    /// a lease. To be read before the state.
+    /// Until when copies may be served on the strength of what is applied here (R9); nothing
+    /// without a lease. To be read before the state.
     pub fn valid_until(&self) -> Option<Moment> {
         self.fence.valid_until().filter(|_| !self.replica.is_halted())
     }
@@ -253,8 +253,9 @@ impl Follow {
         self.fence.fenced_through(self.settled_by_all(), lease, self.host.now())
     }
 
-    /// What every node of the roster is known to have settled. A node without a lease counts too: it
-    /// may serve what its origin proved to it a lease ago (R23), so only its word or time will do.
+    /// What every node of the roster is known to have settled. A node without a lease counts too:
+    /// it may serve what its origin proved to it a lease ago (R23), so only its word or time will
+    /// do.
     fn settled_by_all(&self) -> LogPosition {
         let (own, below) = (self.replica.settled(), self.lock());
         let state = self.replica.state();

@@ -1,8 +1,8 @@
 //! Spread, the parent's side: entries down to a child as they are applied here, leases behind them,
 //! acknowledgements up from it.
 //!
-//! A lease is granted only once everything applied here is on its way to the child before it (R7). A
-//! child that is too far behind gets a snapshot in parts. A slow child holds nothing but its own
+//! A lease is granted only once everything applied here is on its way to the child before it (R7).
+//! A child that is too far behind gets a snapshot in parts. A slow child holds nothing but its own
 //! position.
 
 use std::sync::Mutex;

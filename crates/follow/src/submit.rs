@@ -117,8 +117,9 @@ fn read_fate(id: CommandId, fate: Fate) -> Result<Receipt, SubmitError> {
     }
 }
 
-/// Tries again until the command has come as far as it should, or the deadline passes. A leader that
-/// loses office says how far it saw the command come: the next one is asked, under the same id.
+/// Tries again until the command has come as far as it should, or the deadline passes. A leader
+/// that loses office says how far it saw the command come: the next one is asked, under the same
+/// id.
 async fn carry(node: &Follow, command: Bytes, level: Level, deadline: Moment, hops: u8) -> Fate {
     let mut last = Fate::NoLeader;
     while node.left_until(deadline) > Duration::ZERO {

@@ -15,6 +15,7 @@ use model::{Instance, LogPosition, Member, NodeName, Tiers};
 use tokio::time::{Instant, advance, timeout};
 use wire::codec;
 use wire::gossip::Facts;
+use wire::log::Entry;
 
 use crate::facts::Hearsay;
 use crate::members::{Gossip, Options};
@@ -96,7 +97,8 @@ impl Town {
 
     pub(crate) fn log(&self, command: Command) {
         let index = self.replica.applied().index() + 1;
-        let entry = codec::encode(&Envelope { id: CommandId(u128::from(index)), command });
+        let command = codec::encode(&Envelope { id: CommandId(u128::from(index)), command });
+        let entry = Entry(vec![command]).encode();
         self.replica.apply(LogPosition::new(0, index), &[entry]).unwrap();
     }
 

@@ -1,5 +1,5 @@
-//! A pattern for paths: `*` stands for any characters, slashes and none included. No other character
-//! is special.
+//! A pattern for paths: `*` stands for any characters, slashes and none included. No other
+//! character is special.
 
 use std::fmt;
 

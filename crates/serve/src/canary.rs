@@ -1,5 +1,5 @@
-//! The canary: now and then a hit is shown to the shield owner of its key, which says by its own map
-//! and its own copy whether it was right to serve it.
+//! The canary: now and then a hit is shown to the shield owner of its key, which says by its own
+//! map and its own copy whether it was right to serve it.
 //!
 //! It changes nothing about the answer: a violation is for people to hear of.
 

@@ -1,7 +1,7 @@
 //! The canary: one hit a second is judged by another node, and a wrong one is told at once.
 //!
-//! Sampling costs a hit one atomic load. What cannot be judged (the shield is unreachable or behind)
-//! is not counted.
+//! Sampling costs a hit one atomic load. What cannot be judged (the shield is unreachable or
+//! behind) is not counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -86,6 +86,7 @@ pub(crate) enum Distance {
 struct RaftTable {
     distance: Option<Distance>,
     gone_after_seconds: Option<u64>,
+    snapshot_every_entries: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -135,6 +136,8 @@ pub(crate) struct Config {
     pub(crate) distance: Distance,
     /// How long a voter must be gone before it is replaced.
     pub(crate) gone_after: Duration,
+    /// Log entries between two snapshots of it.
+    pub(crate) snapshot_every_entries: u64,
     /// How log lines look.
     pub(crate) log: LogForm,
 }
@@ -178,6 +181,11 @@ impl Config {
             let [min, max] = [LEASE_MIN, LEASE_MAX].map(|bound| bound.as_secs());
             bail!("lease: {} seconds given, expected {min} to {max}", lease.as_secs());
         }
+        let snapshot_every_entries = file.raft.snapshot_every_entries.unwrap_or(5_000);
+        if !(100..=1_000_000).contains(&snapshot_every_entries) {
+            let given = snapshot_every_entries;
+            bail!("raft.snapshot_every_entries: {given} given, expected 100 to 1000000");
+        }
         Ok(Config {
             lease,
             tls_dir: flags.tls_dir.or(file.tls_dir).unwrap_or_else(|| data_dir.join("tls")),
@@ -201,6 +209,7 @@ impl Config {
             memory_bytes: mebibytes * 1024 * 1024,
             distance: flags.raft_distance.or(file.raft.distance).unwrap_or_default(),
             gone_after: Duration::from_secs(file.raft.gone_after_seconds.unwrap_or(30)),
+            snapshot_every_entries,
             log: flags.log_form.or(file.log.form).unwrap_or_default(),
         })
     }
@@ -257,6 +266,7 @@ mod tests {
             ("name = \"a\"\nseeds = [\"b\"]", "expected HOST:PORT"),
             ("name = \"a\"\n[cache]\nmemory_mib = 0", "cache.memory_mib"),
             ("name = \"a\"\n[mesh]\nlease_seconds = 61", "expected 1 to 60"),
+            ("name = \"a\"\n[raft]\nsnapshot_every_entries = 1", "expected 100 to 1000000"),
         ] {
             let error = load(file, &[]).unwrap_err();
             assert!(error.contains(names), "{file}: {error}");

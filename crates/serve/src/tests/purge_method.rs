@@ -49,7 +49,7 @@ fn a_purge_names_the_url_a_pattern_or_tags() {
             Effect::Hard,
         ),
         (
-            purge("/").with("fastly-key:sesame\nsurrogate-key:home product-1\nfastly-soft-purge:1"),
+            purge("/").with("fastly-key:sesame|surrogate-key:home product-1|fastly-soft-purge:1"),
             "tag home, tag product-1",
             Effect::Soft,
         ),
@@ -65,7 +65,7 @@ fn a_purge_names_the_url_a_pattern_or_tags() {
 
 #[test]
 fn what_no_purge_can_name_is_said_to_be_so() {
-    let viewer = lab().ask("e1", purge("/a").with("fastly-key:sesame\nsurrogate-key:a,b"));
+    let viewer = lab().ask("e1", purge("/a").with("fastly-key:sesame|surrogate-key:a,b"));
     assert_eq!(viewer.status(), 400);
     assert!(viewer.header("cache-status").contains("bad-purge"));
 }

@@ -69,7 +69,8 @@ pub(super) fn start(
     endless(speaker.publish(doors).boxed());
 }
 
-/// Returns the bytes of copies that purges have killed, a page at a time, whenever the log moved on.
+/// Returns the bytes of copies that purges have killed, a page at a time, whenever the log moved
+/// on.
 async fn sweep(world: Arc<World>) {
     let mut swept_at = LogPosition::ZERO;
     loop {

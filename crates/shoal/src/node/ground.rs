@@ -120,6 +120,7 @@ async fn open_group(
         Distance::Lan => Timings::lan(),
         Distance::Wan => Timings::wan(),
     };
+    let timings = Timings { snapshot_every_entries: config.snapshot_every_entries, ..timings };
     let options = Options { directory: config.data_dir.join("raft"), me: me.instance, timings };
     let machine = Arc::new(Applied(replica.clone()));
     let network = Arc::new(Messages { links: links.clone(), replica: replica.clone() });

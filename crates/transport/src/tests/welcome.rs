@@ -155,7 +155,7 @@ async fn another_protocol_is_refused_in_words_that_name_both() {
     };
     let us_accepting = us(TWO, 2);
     let (answer, accepted) = tokio::join!(newer, receive(&us_accepting, acceptor));
-    let text = "two speaks protocol 1, its peer protocol 99".to_owned();
+    let text = format!("two speaks protocol {PROTOCOL}, its peer protocol 99");
     assert_eq!(answer, Answer::Refused { reason: Reason::Protocol, text: text.clone() });
     let Err(LinkError::Unwelcome { reason: Reason::Protocol, text: heard, .. }) = accepted else {
         panic!("protocols do not mix: {accepted:?}");
@@ -173,15 +173,15 @@ async fn another_protocol_is_refused_in_words_that_name_both() {
     let Err(LinkError::Unwelcome { reason: Reason::Protocol, text, .. }) = dialled else {
         panic!("protocols do not mix: {dialled:?}");
     };
-    assert_eq!(text, "one speaks protocol 1, its peer protocol 99");
+    assert_eq!(text, format!("one speaks protocol {PROTOCOL}, its peer protocol 99"));
 }
 
 #[tokio::test]
 async fn what_is_not_a_hello_ends_the_connection() {
     for bytes in [
         b"GET / HTTP/1.1\r\n\r\n".as_slice(),
-        b"SHOAL\x01\x00\x01\x04",
-        b"SHOAL\x01\x00\x03\x00new",
+        b"SHOAL\x02\x00\x01\x04",
+        b"SHOAL\x02\x00\x03\x00new",
     ] {
         let Pair { dialler, acceptor, .. } = &pair().await;
         let (mut send, _receive) = dialler.open_bi().await.unwrap();
