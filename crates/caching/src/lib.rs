@@ -14,6 +14,7 @@ pub mod variant;
 pub mod tags;
 pub mod revalidate;
 pub mod range;
+pub mod multipart;
 pub mod status;
 pub mod hop;
 
@@ -26,8 +27,9 @@ pub use directive::{CacheControl, RequestDirectives, Seconds};
 pub use freshness::{ensure_date, initial_age, said_age};
 pub use hop::strip_hop_by_hop;
 pub use key::key;
+pub use multipart::Multipart;
 pub use plan::{Plan, Stored, Validity, Why, is_failure, may_serve_on_error, plan};
-pub use range::{Ranged, content_range, resolve, unsatisfied_range};
+pub use range::{ByteRange, Ranged, content_range, first_byte, resolve, unsatisfied_range};
 pub use revalidate::{
     Condition, Validators, evaluate, freshen, matches, matches_strongly, not_modified_fields,
 };

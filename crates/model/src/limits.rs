@@ -72,6 +72,12 @@ pub const OBJECT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const FILL_WINDOW_BYTES: u64 = 1024 * 1024;
 /// Readers of one fill: beyond it a request fetches for itself.
 pub const FILL_READERS_MAX: usize = 65_536;
+/// Ranges in one `Range` field (RFC 9110 §14.2): video players and download tools ask for one or two,
+/// PDF readers for a dozen. A field with more is ignored.
+pub const RANGES_MAX: usize = 32;
+/// Bytes that the head of one part of a `multipart/byteranges` takes, roughly: a smaller gap between
+/// two ranges is cheaper to send than to leave out (RFC 9110 §15.3.7.2).
+pub const PART_HEAD_BYTES: u64 = 80;
 /// Variants (RFC 9111 §4.1) are separate objects; this bounds the field names one `Vary` may list.
 pub const VARY_FIELDS_MAX: usize = 32;
 

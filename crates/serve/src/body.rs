@@ -1,8 +1,11 @@
 //! Bodies: nothing, bytes at hand, or bytes still coming. None of them is copied on the way.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::{iter, mem};
 
 use bytes::Bytes;
+use caching::{ByteRange, Multipart};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use http::HeaderMap;
@@ -72,70 +75,132 @@ impl Body {
         }
     }
 
-    /// The bytes `first..=last` of it.
-    pub fn slice(self, first: u64, last: u64) -> Body {
-        let bytes = last - first + 1;
+    /// These bytes of it.
+    pub fn slice(self, range: ByteRange) -> Body {
+        let bytes = range.bytes();
         match self {
             Body::Empty => Body::Empty,
             Body::Whole { chunks, .. } => {
-                let mut window = Window { skip: first, take: bytes };
-                let cut = chunks.iter().filter_map(|chunk| window.cut(chunk.clone())).collect();
-                Body::Whole { chunks: cut, bytes }
+                Body::Whole { chunks: cut(&chunks, range).collect(), bytes }
             }
             Body::Stream { stream, .. } => {
-                let window = Window { skip: first, take: bytes };
-                Body::Stream { stream: slice_stream(stream, window), bytes: Some(bytes) }
+                let pieces = Pieces::of(stream, vec![(Bytes::new(), range)], Bytes::new());
+                Body::Stream { stream: pieces.into_stream(), bytes: Some(bytes) }
+            }
+        }
+    }
+
+    /// Several ranges of it in their frame. Of a body that is still coming these must be in
+    /// ascending order.
+    pub fn parts(self, frame: Multipart) -> Body {
+        let Multipart { parts, end, bytes, .. } = frame;
+        match self {
+            Body::Empty => Body::Empty,
+            Body::Whole { chunks, .. } => {
+                let part = |(head, range)| iter::once(head).chain(cut(&chunks, range));
+                let chunks = parts.into_iter().flat_map(part).chain([end]).collect();
+                Body::Whole { chunks, bytes }
+            }
+            Body::Stream { stream, .. } => {
+                let pieces = Pieces::of(stream, parts, end);
+                Body::Stream { stream: pieces.into_stream(), bytes: Some(bytes) }
             }
         }
     }
 }
 
-struct Window {
-    skip: u64,
-    take: u64,
+/// What of a body that is here lies in `range`.
+fn cut(chunks: &[Bytes], range: ByteRange) -> impl Iterator<Item = Bytes> {
+    let mut at = 0;
+    chunks.iter().filter_map(move |chunk| {
+        let piece = overlap(chunk, at, range);
+        at += chunk.len() as u64;
+        piece
+    })
 }
 
-impl Window {
-    fn cut(&mut self, mut chunk: Bytes) -> Option<Bytes> {
-        let skipped = self.skip.min(chunk.len() as u64);
-        self.skip -= skipped;
-        let rest = chunk.split_off(usize::try_from(skipped).ok()?);
-        let taken = self.take.min(rest.len() as u64);
-        self.take -= taken;
-        (taken > 0).then(|| rest.slice(..usize::try_from(taken).unwrap_or(rest.len())))
+/// What of `chunk`, whose first byte is number `at`, lies in `range`.
+fn overlap(chunk: &Bytes, at: u64, range: ByteRange) -> Option<Bytes> {
+    let within = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX).min(chunk.len());
+    let start = within(range.first.saturating_sub(at));
+    let end = within((range.last + 1).saturating_sub(at));
+    (start < end).then(|| chunk.slice(start..end))
+}
+
+/// Ranges of a stream that goes by once, what stands before each, and what after the last.
+struct Pieces {
+    stream: BodyStream,
+    chunk: Bytes,
+    at: u64,
+    parts: VecDeque<(Bytes, ByteRange)>,
+    range: Option<ByteRange>,
+    end: Bytes,
+}
+
+impl Pieces {
+    fn of(stream: BodyStream, parts: Vec<(Bytes, ByteRange)>, end: Bytes) -> Pieces {
+        Pieces { stream, chunk: Bytes::new(), at: 0, parts: parts.into(), range: None, end }
     }
-}
 
-fn slice_stream(stream: BodyStream, window: Window) -> BodyStream {
-    let state = (stream, window);
-    stream::unfold(state, |(mut stream, mut window)| async move {
-        while window.take > 0 {
-            match stream.next().await {
-                None => {
-                    let early = BodyError("it was shorter than announced".into());
-                    window.take = 0;
-                    return Some((Err(early), (stream, window)));
+    fn into_stream(self) -> BodyStream {
+        let next = |mut pieces: Pieces| async move {
+            let piece = pieces.next().await?;
+            Some((piece.map(Chunk::Data), pieces))
+        };
+        stream::unfold(self, next).boxed()
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
+        loop {
+            let Some(range) = self.range else {
+                let (head, range) = match self.parts.pop_front() {
+                    Some((head, range)) => (head, Some(range)),
+                    None => (mem::take(&mut self.end), None),
+                };
+                self.range = range;
+                match (head.is_empty(), range) {
+                    (false, _) => return Some(Ok(head)),
+                    (true, Some(_)) => continue,
+                    (true, None) => return None,
                 }
+            };
+            let reach = self.at + self.chunk.len() as u64;
+            if let Some(piece) = overlap(&self.chunk, self.at, range) {
+                let left = ByteRange { first: reach, ..range };
+                self.range = (reach <= range.last).then_some(left);
+                return Some(Ok(piece));
+            }
+            if let Err(error) = self.advance(reach).await {
+                (self.range, self.end) = (None, Bytes::new());
+                self.parts.clear();
+                return Some(Err(error));
+            }
+        }
+    }
+
+    async fn advance(&mut self, reach: u64) -> Result<(), BodyError> {
+        self.at = reach;
+        loop {
+            match self.stream.next().await {
                 Some(Ok(Chunk::Data(chunk))) => {
-                    if let Some(cut) = window.cut(chunk) {
-                        return Some((Ok(Chunk::Data(cut)), (stream, window)));
-                    }
+                    self.chunk = chunk;
+                    return Ok(());
                 }
                 Some(Ok(Chunk::Trailers(_))) => {}
-                Some(Err(error)) => {
-                    window.take = 0;
-                    return Some((Err(error), (stream, window)));
-                }
+                Some(Err(error)) => return Err(error),
+                None => return Err(BodyError("it was shorter than announced".into())),
             }
         }
-        None
-    })
-    .boxed()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use caching::Ranged;
     use futures_util::FutureExt;
+    use http::header::RANGE;
+    use http::{HeaderValue, Method, StatusCode};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -167,14 +232,69 @@ mod tests {
     fn a_slice_is_the_same_whether_the_body_is_here_or_coming() {
         let parts = ["abc", "", "d", "efgh"];
         for (first, last, expect) in [(0, 7, "abcdefgh"), (0, 0, "a"), (2, 4, "cde"), (7, 7, "h")] {
-            assert_eq!(read(whole(&parts).slice(first, last)).unwrap(), expect);
-            assert_eq!(read(streamed(&parts).slice(first, last)).unwrap(), expect);
+            let range = ByteRange { first, last };
+            assert_eq!(read(whole(&parts).slice(range)).unwrap(), expect);
+            assert_eq!(read(streamed(&parts).slice(range)).unwrap(), expect);
         }
     }
 
     #[test]
     fn a_stream_that_ends_inside_its_slice_is_broken() {
         let short = Body::Stream { stream: whole(&["abc"]).into_stream(), bytes: Some(9) };
-        assert!(read(short.slice(1, 8)).is_err());
+        assert!(read(short.slice(ByteRange { first: 1, last: 8 })).is_err());
+    }
+
+    fn chunked(content: &[u8], sizes: &[usize]) -> Vec<Bytes> {
+        let (mut rest, mut chunks) = (Bytes::copy_from_slice(content), Vec::new());
+        for size in sizes.iter().cycle().take(content.len() + 1) {
+            chunks.push(rest.split_to((*size).min(rest.len())));
+        }
+        chunks.push(rest);
+        chunks
+    }
+
+    proptest! {
+        #[test]
+        fn any_ranges_of_any_chunking_are_slices_of_the_whole(
+            content in proptest::collection::vec(b'a'..=b'z', 1..400),
+            sizes in proptest::collection::vec(0usize..40, 1..6),
+            specs in proptest::collection::vec((0u64..500, 0u64..200), 1..6),
+        ) {
+            let length = content.len() as u64;
+            let spec = |(first, more): &(u64, u64)| format!("{first}-{}", first + more);
+            let specs: Vec<String> = specs.iter().map(spec).collect();
+            let asked = HeaderValue::try_from(format!("bytes={}", specs.join(","))).unwrap();
+            let request = HeaderMap::from_iter([(RANGE, asked)]);
+            let (get, ok, none) = (Method::GET, StatusCode::OK, HeaderMap::new());
+            let body = || {
+                let chunks: Arc<[Bytes]> = chunked(&content, &sizes).into();
+                Body::Whole { chunks, bytes: length }
+            };
+            let coming = || Body::Stream { stream: body().into_stream(), bytes: Some(length) };
+            let text = |range: &ByteRange| {
+                let slice = &content[range.first as usize..=range.last as usize];
+                String::from_utf8(slice.to_vec()).unwrap()
+            };
+            match caching::resolve(&get, &request, ok, &none, length) {
+                Ranged::Part(range) => {
+                    prop_assert_eq!(read(body().slice(range)).unwrap(), text(&range));
+                    prop_assert_eq!(read(coming().slice(range)).unwrap(), text(&range));
+                }
+                Ranged::Parts(mut ranges) => {
+                    ranges.sort_unstable();
+                    let frame = || Multipart::new(&ranges, None, length, "line");
+                    let mut expect = String::new();
+                    for (head, range) in frame().parts {
+                        expect += std::str::from_utf8(&head).unwrap();
+                        expect += &text(&range);
+                    }
+                    expect += std::str::from_utf8(&frame().end).unwrap();
+                    prop_assert_eq!(frame().bytes, expect.len() as u64);
+                    prop_assert_eq!(read(body().parts(frame())).unwrap(), expect.clone());
+                    prop_assert_eq!(read(coming().parts(frame())).unwrap(), expect);
+                }
+                Ranged::Whole | Ranged::Unsatisfiable => {}
+            }
+        }
     }
 }

@@ -6,12 +6,15 @@
 
 use std::sync::Arc;
 
-use caching::{CacheStatus, Condition, Handling, Ranged, Why};
+use caching::{ByteRange, CacheStatus, Condition, Handling, Multipart, Ranged, Why};
 use futures_util::StreamExt;
-use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, VIA};
+use http::header::{
+    ACCEPT_RANGES, AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER,
+    VIA,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use model::object::Head;
-use model::{Distribution, Moment, Tags};
+use model::{CacheKey, Distribution, Moment, Tags};
 use wire::exchange::{Answer, AnswerHead};
 
 use crate::account::{Account, Verdict};
@@ -57,6 +60,14 @@ impl Obtained {
         }
     }
 
+    /// Whether its body goes by once, from the first byte to the last.
+    fn is_arriving(&self) -> bool {
+        match self {
+            Obtained::Stored(..) => false,
+            Obtained::Filling(..) => true,
+        }
+    }
+
     fn trail(&self) -> &str {
         match self {
             Obtained::Stored(..) => "",
@@ -99,7 +110,7 @@ impl Obtained {
         }
     }
 
-    /// The part of the body that goes to a viewer, stopped when a purge overtakes it.
+    /// What of the body goes to a viewer, stopped when a purge overtakes it.
     fn into_guarded(
         self,
         world: &Arc<World>,
@@ -147,22 +158,59 @@ pub(crate) fn to_viewer(
         };
         return Response { status, headers, body };
     };
-    let (status, body) = match caching::resolve(method, &want.headers, status, &headers, bytes) {
-        Ranged::Whole => (status, whole(world, method, want, &mut headers, obtained)),
-        Ranged::Part { first, last } => {
-            headers.insert(CONTENT_RANGE, caching::content_range(first, last, bytes));
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(last - first + 1));
-            let part = |body: Body| body.slice(first, last);
-            (StatusCode::PARTIAL_CONTENT, obtained.into_guarded(world, want, part))
+    if status == StatusCode::OK {
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    }
+    match caching::resolve(method, &want.headers, status, &headers, bytes) {
+        Ranged::Whole => {
+            let body = whole(world, method, want, &mut headers, obtained);
+            Response { status, headers, body }
         }
+        Ranged::Part(range) => {
+            headers.insert(CONTENT_RANGE, caching::content_range(range, bytes));
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(range.bytes()));
+            let body = obtained.into_guarded(world, want, |body| body.slice(range));
+            Response { status: StatusCode::PARTIAL_CONTENT, headers, body }
+        }
+        Ranged::Parts(ranges) => parts(world, want, headers, obtained, ranges),
         Ranged::Unsatisfiable => {
             headers.insert(CONTENT_RANGE, caching::unsatisfied_range(bytes));
-            headers.remove(CONTENT_LENGTH);
-            headers.remove(CONTENT_TYPE);
-            (StatusCode::RANGE_NOT_SATISFIABLE, Body::Empty)
+            for of_the_content in [CONTENT_LENGTH, CONTENT_TYPE, CONTENT_ENCODING] {
+                headers.remove(of_the_content);
+            }
+            Response { status: StatusCode::RANGE_NOT_SATISFIABLE, headers, body: Body::Empty }
         }
-    };
-    Response { status, headers, body }
+    }
+}
+
+/// Several ranges: one `multipart/byteranges`, which says in every part what it holds and nothing
+/// of it for the whole (RFC 9110 §15.3.7.2).
+fn parts(
+    world: &Arc<World>,
+    want: &Want,
+    mut headers: HeaderMap,
+    obtained: Obtained,
+    mut ranges: Vec<ByteRange>,
+) -> Response {
+    if obtained.is_arriving() {
+        // What goes by once is sent in the order in which it comes.
+        ranges.sort_unstable();
+    }
+    let length = obtained.body_bytes().unwrap_or_default();
+    let boundary = boundary(want, world.host.now());
+    let frame = Multipart::new(&ranges, headers.get(CONTENT_TYPE), length, &boundary);
+    headers.insert(CONTENT_TYPE, frame.content_type.clone());
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(frame.bytes));
+    let body = obtained.into_guarded(world, want, |body| body.parts(frame));
+    Response { status: StatusCode::PARTIAL_CONTENT, headers, body }
+}
+
+/// 128 bits that nobody who writes content can foresee.
+fn boundary(want: &Want, now: Moment) -> String {
+    let nanos = now.since_start().as_nanos().to_le_bytes();
+    let hash = CacheKey::of(&[b"boundary", want.key.as_bytes(), &nanos]);
+    let [half, _] = hash.as_bytes().as_chunks::<16>().0 else { unreachable!("a key has 32 bytes") };
+    format!("{:032x}", u128::from_le_bytes(*half))
 }
 
 fn whole(
