@@ -71,6 +71,7 @@ impl Shelf for Disk {
 mod tests {
     use control::{Command, CommandId, Envelope};
     use wire::codec;
+    use wire::log::Entry;
 
     use super::*;
 
@@ -79,7 +80,7 @@ mod tests {
         let at = |index| LogPosition::new(0, index);
         let purge = |id| {
             let command = Command::DeleteDistribution("shop".parse().unwrap());
-            codec::encode(&Envelope { id: CommandId(id), command })
+            Entry(vec![codec::encode(&Envelope { id: CommandId(id), command })]).encode()
         };
         let (disk, old) = (Disk::default(), Replica::default());
         old.apply(at(1), &[purge(1)]).unwrap();

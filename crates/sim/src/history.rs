@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use control::{CommandId, State};
-use follow::{Receipt, SubmitError};
+use follow::{Progressed, Receipt, SubmitError};
 use model::{Level, LogPosition, Scope};
 
 /// One request of a viewer.
@@ -115,7 +115,8 @@ impl Purge {
     pub(crate) fn applied_everywhere(&self) -> Option<(Duration, &Receipt)> {
         self.heard.iter().find_map(|(at, heard)| {
             let receipt = heard.as_ref().ok()?;
-            let unreserved = receipt.level == Level::Applied && receipt.pending.is_empty();
+            let Progressed { level, pending, .. } = &receipt.progressed;
+            let unreserved = *level >= Level::Applied && pending.is_empty();
             unreserved.then_some((*at, receipt))
         })
     }

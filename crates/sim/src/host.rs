@@ -4,16 +4,17 @@
 //! all share one wall clock. While a node sleeps its clock goes on and its timers do not, as
 //! `CLOCK_BOOTTIME` and tokio have it. Nothing here knows the time of the machine.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::Guard;
-use control::State;
-use follow::Replica;
+use control::{Command, CommandId, State};
+use follow::{Follow, SubmitError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
-use model::{LogPosition, Moment};
-use serve::Account;
+use model::{Invalidation, Level, LogPosition, Moment, NodeName};
+use serve::{Account, Knowledge, Purged, World};
+use wire::exchange::{Finding, Sample};
 
 use crate::dice::Dice;
 use crate::executor::{Clock, Owner};
@@ -92,37 +93,100 @@ impl follow::Host for Host {
     }
 }
 
-/// The replicated facts of one process.
-pub(crate) struct Ledger {
-    clock: Clock,
-    replica: Arc<Replica>,
-}
-
-impl Ledger {
-    /// What `replica` knows.
-    pub(crate) fn of(clock: Clock, replica: Arc<Replica>) -> Ledger {
-        Ledger { clock, replica }
-    }
-}
+/// The replicated facts of one process, and its lease.
+pub(crate) struct Ledger(pub(crate) Arc<Follow>);
 
 impl serve::Ledger for Ledger {
+    fn knowledge(&self) -> Knowledge {
+        // In this order: the state holds at least what the lease vouches for.
+        let valid_until = self.0.valid_until();
+        Knowledge { valid_until, state: self.0.replica.state(), tentative: self.0.tentative() }
+    }
+
     fn state(&self) -> Guard<Arc<State>> {
-        self.replica.state()
+        self.0.replica.state()
     }
 
     fn reach(&self, position: LogPosition, patience: Duration) -> BoxFuture<'static, bool> {
-        let (replica, timeout) = (self.replica.clone(), self.clock.sleep(patience));
+        let follow = self.0.clone();
         async move {
-            let reached = std::pin::pin!(replica.reach(position));
+            let timeout = follow.host.sleep(patience);
+            let reached = std::pin::pin!(follow.replica.reach(position));
             matches!(select(reached, timeout).await, Either::Left(_))
         }
         .boxed()
     }
+
+    fn confirm(&self, patience: Duration) -> BoxFuture<'static, bool> {
+        let follow = self.0.clone();
+        async move { follow::confirm(&follow, patience).await.is_some() }.boxed()
+    }
+
+    fn purge(
+        &self,
+        purge: Invalidation,
+        level: Level,
+        patience: Duration,
+    ) -> BoxFuture<'static, Purged> {
+        let follow = self.0.clone();
+        async move {
+            let id = CommandId(follow.host.dice());
+            let command = Command::Invalidate(purge);
+            match follow::submit(&follow, id, command, level, patience).await {
+                Ok(receipt) => {
+                    Purged::Reached { id: id.to_string(), level: receipt.progressed.level }
+                }
+                Err(SubmitError::Refused(refusal)) => Purged::Refused(refusal.to_string()),
+                Err(SubmitError::Unacceptable(reason)) => Purged::Refused(reason),
+                Err(SubmitError::Unknown { reason, .. }) => Purged::Unknown(reason),
+            }
+        }
+        .boxed()
+    }
+
+    fn applied_at(&self, moment: Moment) -> LogPosition {
+        self.0.applied_at(moment)
+    }
 }
 
-/// Accounts are what a node says of itself: nobody reads them here.
+/// The cache of one process, as commands act upon it.
+#[derive(Default)]
+pub(crate) struct Stock(OnceLock<Weak<World>>);
+
+impl Stock {
+    /// The world to act upon. It holds the command story, and so is held weakly.
+    pub(crate) fn connect(&self, world: &Arc<World>) {
+        self.0.get_or_init(|| Arc::downgrade(world));
+    }
+
+    fn world(&self) -> Option<Arc<World>> {
+        self.0.get()?.upgrade()
+    }
+}
+
+impl follow::Cache for Stock {
+    fn stop_old(&self) -> u64 {
+        self.world().map_or(0, |world| serve::stop_old(&world))
+    }
+
+    fn plan(&self, purge: &Invalidation) -> (u64, u64) {
+        self.world().map_or((0, 0), |world| serve::plan_purge(&world, purge))
+    }
+
+    fn judge(&self, sample: &Sample) -> Finding {
+        self.world().map_or(Finding::Unknown, |world| serve::judge(&world, sample))
+    }
+}
+
+/// Accounts are what a node says of itself: nobody reads them here, and viewers look at every hit.
 pub(crate) struct Journal;
 
 impl serve::Journal for Journal {
     fn record(&self, _: &Account) {}
+
+    fn wants_sample(&self) -> bool {
+        false
+    }
+
+    fn sample(&self, _: NodeName, _: Sample) {}
 }

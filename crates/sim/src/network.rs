@@ -73,8 +73,11 @@ pub(crate) struct Listener {
 /// What a conversation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
-    Ask,
+    /// For a response.
+    Exchange,
     Submit,
+    /// A small question.
+    Ask,
     Follow,
     /// A Raft message of this instance.
     Raft(Instance),
@@ -289,9 +292,9 @@ impl Network {
         };
         let (out, heard) = self.pipe(way);
         let (said, back) = self.pipe(way.back());
-        let owner = listener.owner;
+        let (owner, caller) = (listener.owner, self.setting.name(way.from).clone());
         let line = Line { out: said, back: heard };
-        self.setting.clock.spawn(owner, answer::take(listener, call, line));
+        self.setting.clock.spawn(owner, answer::take(listener, caller, call, line));
         self.find(way);
         Ok(Line { out, back })
     }

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use control::{Command, CommandId};
-use follow::{Receipt, Signal, SubmitError};
+use follow::{Progressed, Receipt, Signal, SubmitError};
 use futures_util::future::{Either, join_all, select};
 use model::distribution::CacheBehavior;
 use model::{
-    Attributes, CachePolicy, Distribution, DistributionName, Host, Invalidation, Level, Origin,
-    Path, Scope,
+    Attributes, CachePolicy, Distribution, DistributionName, Effect, Host, Invalidation, Level,
+    Origin, Path, Purging, Scope,
 };
 
 use crate::content::{DIRECTORIES, HOSTS};
@@ -39,8 +39,10 @@ pub(crate) async fn form(stage: &Arc<Stage>) {
     let founder = members[0].clone();
     if let Some(process) = stage.process(0) {
         process.group.bootstrap().await.expect("its disk is empty");
+        process.founded.store(true, Ordering::Release);
     }
-    settle(stage, 0, Command::Form { mesh: "sim".into(), founder }).await;
+    let lease_ms = stage.setting.scenario.lease_ms;
+    settle(stage, 0, Command::Form { mesh: "sim".into(), founder, lease_ms }).await;
     let joins = members.iter().enumerate().skip(1).map(|(node, member)| {
         settle(stage, node, Command::Join { member: member.clone(), replaces: None })
     });
@@ -78,6 +80,7 @@ fn distribution() -> Distribution {
             target_origin_id: "main".into(),
             cache_policy: CachePolicy::default(),
         },
+        purging: Purging::default(),
     }
 }
 
@@ -107,7 +110,8 @@ async fn send(stage: &Arc<Stage>, node: usize, order: Order) -> Option<Heard> {
         Either::Left((heard, _)) => heard,
         Either::Right(_) => return None,
     };
-    if let Ok(Receipt { id, position, .. }) = heard {
+    if let Ok(Receipt { id, progressed: Progressed { position, .. } }) = &heard {
+        let (id, position) = (*id, *position);
         stage.setting.history.write().acknowledged.push(Acknowledged { id, position });
     }
     Some(heard)
@@ -170,7 +174,9 @@ fn covers(scope: &Scope, page: &Attributes) -> bool {
         && match scope {
             Scope::Url { path: only, .. } => path == only.as_str(),
             Scope::Prefix { directory, .. } => path.starts_with(directory.as_str()),
-            Scope::All => true,
+            Scope::Host(_) | Scope::All => true,
+            Scope::Glob { pattern, .. } => pattern.matches(&page.path),
+            Scope::Tag(_) => false,
         }
 }
 
@@ -184,8 +190,9 @@ fn call(stage: &Arc<Stage>, scope: Scope, level: Level, dice: Dice) -> Done {
     let covered: BTreeMap<usize, u64> =
         pages.map(|(page, _)| (page, stage.origin.version(page))).collect();
     let (id, called) = (stage.new_id(), stage.setting.now());
-    let command =
-        Command::Invalidate(Invalidation { distribution: shop(), scopes: vec![scope.clone()] });
+    let scopes = vec![scope.clone()];
+    let purge = Invalidation { distribution: shop(), scopes, effect: Effect::Hard };
+    let command = Command::Invalidate(purge);
     stage.setting.note(format_args!("purge of {scope} called, until {level}"));
     let mut records = stage.setting.history.write();
     let number = records.purges.len();

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, ETAG, IF_NONE_MATCH, TRANSFER_ENCODING, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use model::{LogPosition, Origin as Address};
+use model::{LogPosition, Origin as Address, Tags};
 use serve::{BodyError, BodyStream, Chunk, OriginAnswer, OriginError, OriginRequest};
 
 use crate::content::{Edition, Framing, Keeping, VARIANTS, Validator, Variance};
@@ -128,8 +128,7 @@ impl serve::Origins for Road {
         let attributes = &site.pages[page].attributes;
         let variant = site.variant_served(page, variant_of(&request.headers));
         let state = self.replica.state();
-        let epochs = state.epochs(&attributes.distribution);
-        let epoch = epochs.map(|epochs| epochs.last_purge_of(attributes)).unwrap_or_default();
+        let epoch = state.last_hard_purge(attributes, &Tags::NONE);
         let at = origin.setting.now();
         let fetch = Fetch { at, node, page, variant, epoch, end: FetchEnd::Open };
         let fetch = origin.begin(fetch, state.applied());

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -113,12 +114,28 @@ impl consensus::Network for Wires {
 }
 
 /// The group, as the command story sees it.
-pub(crate) struct Log(pub(crate) Group);
+pub(crate) struct Log {
+    /// The group.
+    pub(crate) group: Group,
+    /// Whether this process founded the mesh.
+    pub(crate) founded: Arc<AtomicBool>,
+}
+
+fn refusal(error: consensus::ProposeError) -> ProposeError {
+    match error {
+        consensus::ProposeError::NotLeader { .. } => ProposeError::NotLeader,
+        consensus::ProposeError::TooLarge => ProposeError::Refused(error.to_string()),
+        consensus::ProposeError::NoQuorum | consensus::ProposeError::Stopped => {
+            ProposeError::NoQuorum(error.to_string())
+        }
+    }
+}
 
 impl follow::Group for Log {
     fn role(&self) -> follow::Role {
-        let role = self.0.role();
-        follow::Role { votes: role.voter, leads: role.leads, leader: role.leader }
+        let consensus::Role { voter: votes, leads, leader, term, .. } = self.group.role();
+        let founded = self.founded.load(Ordering::Acquire);
+        follow::Role { votes, leads, leader, term, founded }
     }
 
     fn propose(
@@ -126,15 +143,20 @@ impl follow::Group for Log {
         command: Bytes,
         patience: Duration,
     ) -> BoxFuture<'static, Result<(LogPosition, Bytes), ProposeError>> {
-        let group = self.0.clone();
+        let group = self.group.clone();
         async move {
-            use consensus::ProposeError::{NoQuorum, NotLeader, Stopped, TooLarge};
-            match group.propose(command, patience).await {
-                Ok((index, outcome)) => Ok((LogPosition::new(EPOCH, index), outcome)),
-                Err(NotLeader { .. }) => Err(ProposeError::NotLeader),
-                Err(error @ TooLarge) => Err(ProposeError::Refused(error.to_string())),
-                Err(error @ (NoQuorum | Stopped)) => Err(ProposeError::NoQuorum(error.to_string())),
-            }
+            let proposed = group.propose(command, patience).await;
+            let at = |(index, outcome)| (LogPosition::new(EPOCH, index), outcome);
+            proposed.map(at).map_err(refusal)
+        }
+        .boxed()
+    }
+
+    fn confirm(&self, patience: Duration) -> BoxFuture<'static, Result<LogPosition, ProposeError>> {
+        let group = self.group.clone();
+        async move {
+            let confirmed = group.confirm_leadership(patience).await;
+            confirmed.map(|index| LogPosition::new(EPOCH, index)).map_err(refusal)
         }
         .boxed()
     }

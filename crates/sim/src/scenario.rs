@@ -80,6 +80,19 @@ pub(crate) struct Scenario {
     pub(crate) stumbles: Stumbles,
     /// How patient voters are.
     pub(crate) timings: Timings,
+    /// How long nodes may serve without hearing of later purges.
+    pub(crate) lease_ms: u32,
+    /// What becomes of purges that run ahead of the log.
+    pub(crate) heralds: Heralds,
+}
+
+/// What becomes of purges that run ahead of the log: they may be lost, since nothing rests on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heralds {
+    /// They arrive.
+    Heard,
+    /// Not one arrives.
+    Lost,
 }
 
 /// Where nodes may stand.
@@ -110,6 +123,8 @@ impl Scenario {
             store_entries_max: if roomy { 1_000 } else { dice.within(3..=12) },
             stumbles,
             timings: timings(regions, dice),
+            lease_ms: *dice.pick(&[1_000, 2_000, 3_000, 5_000]),
+            heralds: if dice.chance(50) { Heralds::Heard } else { Heralds::Lost },
         }
     }
 

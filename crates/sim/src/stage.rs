@@ -3,7 +3,7 @@
 //! A process is the real `serve::World` and the real `follow::Follow` with pretend ports; its disk
 //! stays on the stage when it is killed, everything else goes with it.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use follow::{Follow, Ports};
 use membership::Neighbours;
 use model::Member;
 use model::limits::{OBJECT_BYTES_MAX, SILENCE};
-use serve::{Fills, World};
+use serve::{Fills, Flights, World};
 
 use crate::dice::Dice;
 use crate::disk::Disk;
 use crate::executor::Owner;
 use crate::gossip;
-use crate::host::{self, Host, Journal, Ledger};
+use crate::host::{self, Host, Journal, Ledger, Stock};
 use crate::mutants::{Dress, Mutant};
 use crate::network::{Caller, Listener, Network};
 use crate::origin::{Origin, Road};
@@ -39,6 +39,8 @@ pub(crate) struct Process {
     pub(crate) follow: Arc<Follow>,
     /// Its part of the Raft group.
     pub(crate) group: Group,
+    /// Whether it founded the mesh.
+    pub(crate) founded: Arc<AtomicBool>,
     host: Arc<Host>,
 }
 
@@ -201,34 +203,37 @@ impl Stage {
         neighbours: &Arc<Neighbours>,
     ) -> Process {
         let Station { setting, network, node, owner, replica } = station.clone();
-        let Setting { clock, scenario, .. } = &*setting;
+        let Setting { scenario, .. } = &*setting;
         let Member { name, region, tiers, .. } = scenario.members[node].clone();
         let dress = Dress { mutant: self.mutant, node, replica: replica.clone() };
         let caller = Arc::new(Caller { network, node });
+        let (founded, stock) = (Arc::new(AtomicBool::new(false)), Arc::new(Stock::default()));
         let ports = Ports {
             host: host.clone(),
-            group: Arc::new(Log(group.clone())),
+            group: Arc::new(Log { group: group.clone(), founded: founded.clone() }),
             peers: dress.follow_peers(caller.clone()),
             members: neighbours.clone(),
             shelf: dress.shelf(self.disks[node].shelf.clone()),
+            cache: stock.clone(),
         };
         let follow = Follow::new(name.clone(), ports, replica.clone());
         follow.add_seed(setting.name(0).clone());
-        let world = World {
+        let world = Arc::new(World {
             name,
             region,
             tiers,
             host: host.clone(),
             store: dress.store(Arc::new(store::Memory::new(scenario.store_entries_max))),
             peers: dress.serve_peers(caller),
-            origins: Arc::new(Road { origin: self.origin.clone(), node, replica: replica.clone() }),
+            origins: Arc::new(Road { origin: self.origin.clone(), node, replica }),
             members: dress.members(neighbours.clone()),
-            ledger: Arc::new(Ledger::of(clock.clone(), replica)),
+            ledger: Arc::new(Ledger(follow.clone())),
             journal: Arc::new(Journal),
             fills: Fills::new(4 * OBJECT_BYTES_MAX),
-        };
-        let (world, follow) = (Arc::new(world), Arc::new(follow));
-        Process { owner, world, follow, group: group.clone(), host: host.clone() }
+            flights: Flights::default(),
+        });
+        stock.connect(&world);
+        Process { owner, world, follow, group: group.clone(), founded, host: host.clone() }
     }
 
     /// Kills the process of `node`.

@@ -4,6 +4,7 @@
 //! judges nothing, as no store may.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::CacheKey;
@@ -45,6 +46,21 @@ impl serve::Store for Memory {
         while kept.entries.len() > self.entries_max {
             let Some(oldest) = kept.order.pop_front() else { break };
             kept.entries.remove(&oldest);
+        }
+    }
+
+    fn page(&self, after: Option<CacheKey>, max: usize) -> Vec<(CacheKey, Arc<Entry>)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let kept = self.lock();
+        let page = kept.entries.range((from, Bound::Unbounded)).take(max);
+        page.map(|(key, entry)| (*key, entry.clone())).collect()
+    }
+
+    fn drop_if(&self, key: &CacheKey, entry: &Arc<Entry>) {
+        let mut kept = self.lock();
+        if kept.entries.get(key).is_some_and(|held| Arc::ptr_eq(held, entry)) {
+            kept.entries.remove(key);
+            kept.order.retain(|other| other != key);
         }
     }
 }

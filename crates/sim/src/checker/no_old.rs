@@ -12,6 +12,7 @@ use control::{CommandId, Envelope};
 use model::LogPosition;
 use model::limits::COMMAND_BYTES_MAX;
 use wire::codec;
+use wire::log::Entry;
 
 use super::{Case, Promise, Violation};
 use crate::history::{Purge, Records, Visit};
@@ -54,7 +55,7 @@ fn bound(
         return Some("which it had applied before the request came".into());
     }
     let (at, receipt) = purge.applied_everywhere()?;
-    let named = receipt.applied.iter().any(|(name, _)| name == case.name(visit.node));
+    let named = receipt.progressed.applied.iter().any(|(name, _)| name == case.name(visit.node));
     (named && visit.at > at).then(|| format!("which it was said to have applied at {at:?}"))
 }
 
@@ -62,8 +63,11 @@ fn bound(
 pub(crate) fn positions(records: &Records) -> BTreeMap<CommandId, LogPosition> {
     let mut positions = BTreeMap::new();
     for (index, entry) in &records.log {
-        if let Ok(envelope) = codec::decode::<Envelope>(entry, COMMAND_BYTES_MAX) {
-            positions.entry(envelope.id).or_insert(LogPosition::new(0, *index));
+        let commands = Entry::decode(entry).map_or(Vec::new(), |entry| entry.0);
+        for command in commands {
+            if let Ok(envelope) = codec::decode::<Envelope>(&command, COMMAND_BYTES_MAX) {
+                positions.entry(envelope.id).or_insert(LogPosition::new(0, *index));
+            }
         }
     }
     positions

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use control::CommandId;
-use model::LogPosition;
+use model::{LogPosition, Tags};
 
 use super::{Case, Promise, Violation, no_old};
 use crate::history::{Fork, Purge, Sample};
@@ -58,8 +58,7 @@ fn twice(
         let covering = case.records.purges.iter().filter(|one| one.covered.contains_key(&number));
         let last = covering.filter_map(|purge| positions.get(&purge.id).copied());
         let last = last.filter(|position| *position <= state.applied()).max();
-        let Some(epochs) = state.epochs(&page.attributes.distribution) else { continue };
-        let holds = epochs.last_purge_of(&page.attributes);
+        let holds = state.last_hard_purge(&page.attributes, &Tags::NONE);
         if last.is_some_and(|last| last != holds) {
             let (url, last) = (case.url(number), last.unwrap_or_default());
             let how =
@@ -89,7 +88,7 @@ fn behind(case: &Case<'_>, sample: &Sample) -> Option<Violation> {
 /// A purge that did not come as far as its caller wanted, although nothing was broken.
 fn unfulfilled(purge: &Purge) -> Option<Violation> {
     let fulfilled = |heard: &Result<follow::Receipt, _>| {
-        heard.as_ref().is_ok_and(|receipt| receipt.level >= purge.level)
+        heard.as_ref().is_ok_and(|receipt| receipt.progressed.level >= purge.level)
     };
     let (scope, level) = (&purge.scope, purge.level);
     let how = format!("the purge of {scope} never became {level}: {:?}", purge.heard);

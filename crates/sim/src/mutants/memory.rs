@@ -40,6 +40,14 @@ impl serve::Store for Sticky {
     fn keep(&self, key: CacheKey, entry: Arc<Entry>) {
         self.inner.keep(key, entry);
     }
+
+    fn page(&self, after: Option<CacheKey>, max: usize) -> Vec<(CacheKey, Arc<Entry>)> {
+        self.inner.page(after, max)
+    }
+
+    fn drop_if(&self, key: &CacheKey, entry: &Arc<Entry>) {
+        self.inner.drop_if(key, entry);
+    }
 }
 
 /// Keeps nothing.
@@ -51,6 +59,12 @@ impl serve::Store for Forgetful {
     }
 
     fn keep(&self, _: CacheKey, _: Arc<Entry>) {}
+
+    fn page(&self, _: Option<CacheKey>, _: usize) -> Vec<(CacheKey, Arc<Entry>)> {
+        Vec::new()
+    }
+
+    fn drop_if(&self, _: &CacheKey, _: &Arc<Entry>) {}
 }
 
 /// Has rings that no other node has.

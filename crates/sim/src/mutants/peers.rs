@@ -13,7 +13,7 @@ use futures_util::{FutureExt, SinkExt, StreamExt, future, stream};
 use model::{LogPosition, NodeName};
 use serve::{PeerAnswer, PeerError};
 use wire::exchange::{Answer, Failure, Question};
-use wire::log::{Fate, Submission, Subscribe, Up};
+use wire::log::{Ask, Fate, Submission, Subscribe, Told, Up};
 
 type Answered = Result<PeerAnswer, PeerError>;
 
@@ -81,17 +81,29 @@ impl follow::Peers for Boaster {
         self.0.submit(to, submission)
     }
 
+    fn ask(
+        &self,
+        to: &NodeName,
+        ask: Ask,
+        patience: Duration,
+    ) -> BoxFuture<'static, Result<Told, Disconnected>> {
+        self.0.ask(to, ask, patience)
+    }
+
     fn follow(
         &self,
         to: &NodeName,
         subscribe: Subscribe,
     ) -> BoxFuture<'static, Result<Channel, Disconnected>> {
         let boast = |frame: Bytes| {
-            let Ok(mut up) = Up::decode(&frame) else { return frame };
-            for (_, position) in &mut up.applied {
-                *position = LogPosition::new(position.epoch(), position.index() + 2);
+            let further = |at: LogPosition| LogPosition::new(at.epoch(), at.index() + 2);
+            match Up::decode(&frame) {
+                Ok(Up::Acknowledge { through, mut news }) => {
+                    news.iter_mut().for_each(|one| one.applied = further(one.applied));
+                    Up::Acknowledge { through: further(through), news }.encode()
+                }
+                Ok(Up::Ask(_) | Up::Release(_) | Up::Tentative(_)) | Err(_) => frame,
             }
-            up.encode()
         };
         let channel = self.0.follow(to, subscribe);
         let dress = move |Channel { outgoing, incoming }| {

@@ -6,20 +6,21 @@
 use bytes::Bytes;
 use follow::{Channel, Disconnected};
 use futures_util::{SinkExt, StreamExt, sink};
-use model::Instance;
+use model::{Instance, NodeName};
 use serve::Chunk;
 use wire::exchange::Question;
-use wire::log::Submission;
+use wire::log::{Ask, Submission};
 
 use super::pipe::Broken;
 use super::{Call, Line, Listener};
 
 /// Takes one call, to its end.
-pub(super) async fn take(listener: Listener, call: Call, line: Line) {
+pub(super) async fn take(listener: Listener, caller: NodeName, call: Call, line: Line) {
     match call {
-        Call::Ask => question(&listener, line).await.unwrap_or_default(),
+        Call::Exchange => question(&listener, line).await.unwrap_or_default(),
+        Call::Ask => ask(&listener, line).await.unwrap_or_default(),
         Call::Submit => submission(&listener, line).await.unwrap_or_default(),
-        Call::Follow => follow::feed(&listener.follow, line.into_channel()).await,
+        Call::Follow => follow::feed(&listener.follow, caller, line.into_channel()).await,
         Call::Raft(from) => message(&listener, from, line).await.unwrap_or_default(),
     }
 }
@@ -46,6 +47,14 @@ async fn submission(listener: &Listener, mut line: Line) -> Option<()> {
     let submission = Submission::decode(&frame).ok()?;
     let fate = follow::accept(&listener.follow, submission).await;
     line.out.send(fate.encode()).await.ok()?;
+    line.out.finish();
+    Some(())
+}
+
+async fn ask(listener: &Listener, mut line: Line) -> Option<()> {
+    let frame = line.back.next().await?.ok()?;
+    let told = follow::answer(&listener.follow, Ask::decode(&frame).ok()?).await;
+    line.out.send(told.encode()).await.ok()?;
     line.out.finish();
     Some(())
 }

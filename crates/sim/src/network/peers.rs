@@ -6,16 +6,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use follow::{Channel, Disconnected};
 use futures_util::future::{BoxFuture, Either, select};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt, future, stream};
 use model::{NodeName, Path, Tier};
 use serve::{BodyError, Chunk, PeerAnswer, PeerError};
 use wire::exchange::{Answer, Question};
-use wire::log::{Fate, Submission, Subscribe};
+use wire::log::{Ask, Down, Fate, Submission, Subscribe, Told, Up};
 
 use super::pipe::Broken;
 use super::{Call, Line, Network, Way};
+use crate::scenario::Heralds;
 
 /// One node, calling others.
 #[derive(Clone)]
@@ -27,6 +29,10 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    fn hears_heralds(&self) -> bool {
+        self.network.setting.scenario.heralds == Heralds::Heard
+    }
+
     fn way(&self, to: &NodeName) -> Option<Way> {
         self.network.place_of(to).map(|to| Way { from: self.node, to })
     }
@@ -82,7 +88,7 @@ async fn ask(
     question: Question,
 ) -> Result<PeerAnswer, PeerError> {
     let broken = |broken: Broken| PeerError::Broken(broken.to_string());
-    let line = network.dial(way, Call::Ask).await;
+    let line = network.dial(way, Call::Exchange).await;
     let Line { out, mut back } = line.map_err(|why| PeerError::Unreachable(why.to_string()))?;
     out.send(question.encode()).await.map_err(broken)?;
     out.finish();
@@ -111,19 +117,65 @@ impl follow::Peers for Caller {
         .boxed()
     }
 
+    fn ask(
+        &self,
+        to: &NodeName,
+        ask: Ask,
+        patience: Duration,
+    ) -> BoxFuture<'static, Result<Told, Disconnected>> {
+        let (network, way) = (self.network.clone(), self.way(to));
+        let way = way.filter(|_| self.hears_heralds() || !matches!(ask, Ask::Tentative(_)));
+        async move {
+            let timeout = network.setting.clock.sleep(patience);
+            match select(ask_small(&network, way, ask).boxed(), timeout).await {
+                Either::Left((told, _)) => told,
+                Either::Right(_) => Err(Disconnected("no answer in time".into())),
+            }
+        }
+        .boxed()
+    }
+
     fn follow(
         &self,
         to: &NodeName,
         subscribe: Subscribe,
     ) -> BoxFuture<'static, Result<Channel, Disconnected>> {
         let (network, way) = (self.network.clone(), self.way(to));
+        let hears = self.hears_heralds();
         async move {
             let line = dial(&network, way, Call::Follow).await?;
             line.out.send(subscribe.encode()).await.map_err(disconnected)?;
-            Ok(line.into_channel())
+            let channel = line.into_channel();
+            Ok(if hears { channel } else { without_heralds(channel) })
         }
         .boxed()
     }
+}
+
+/// Loses every purge that runs ahead of the log.
+fn without_heralds(Channel { outgoing, incoming }: Channel) -> Channel {
+    let is_kept = |up: &Bytes| !matches!(Up::decode(up), Ok(Up::Tentative(_)));
+    let outgoing = outgoing.with_flat_map(move |up| {
+        stream::iter(Some(up).filter(is_kept).map(Ok::<Bytes, Disconnected>))
+    });
+    let is_kept = |down: &Result<Bytes, Disconnected>| match down {
+        Ok(down) => !matches!(Down::decode(down), Ok(Down::Tentative(_))),
+        Err(_) => true,
+    };
+    let incoming = incoming.filter(move |down| future::ready(is_kept(down))).boxed();
+    Channel { outgoing: Box::pin(outgoing), incoming }
+}
+
+async fn ask_small(
+    network: &Arc<Network>,
+    way: Option<Way>,
+    ask: Ask,
+) -> Result<Told, Disconnected> {
+    let Line { out, mut back } = dial(network, way, Call::Ask).await?;
+    out.send(ask.encode()).await.map_err(disconnected)?;
+    out.finish();
+    let told = back.next().await.unwrap_or(Err(Broken)).map_err(disconnected)?;
+    Told::decode(&told).map_err(disconnected)
 }
 
 async fn dial(network: &Arc<Network>, way: Option<Way>, call: Call) -> Result<Line, Disconnected> {
