@@ -151,6 +151,7 @@ mod tests {
             min_ttl_seconds: min,
             default_ttl_seconds: default,
             max_ttl_seconds: max,
+            ..CachePolicy::default()
         };
         for (origin, policy, expect) in [
             (Some(50), policy(0, 100, 1000), 50),

@@ -357,7 +357,8 @@ mod tests {
 
     #[test]
     fn a_policy_with_maximum_zero_keeps_nothing() {
-        let policy = CachePolicy { min_ttl_seconds: 0, default_ttl_seconds: 0, max_ttl_seconds: 0 };
+        let policy =
+            CachePolicy { default_ttl_seconds: 0, max_ttl_seconds: 0, ..CachePolicy::default() };
         let found = under(policy, "etag:\"a\"|cache-control:max-age=60");
         assert_eq!(found, Err(Unstorable::Disabled));
     }

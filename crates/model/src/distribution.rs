@@ -4,12 +4,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{ALIASES_MAX, ORIGINS_MAX};
-use crate::name::DistributionName;
+use crate::behavior::CacheBehavior;
+use crate::error_page::CustomErrorResponse;
+use crate::limits::{HEADER_BYTES_MAX, HEADER_FIELDS_MAX};
+use crate::name::{DistributionName, Invalid};
 use crate::origin::Origin;
-use crate::policy::CachePolicy;
 use crate::purging::Purging;
-use crate::url::Host;
+use crate::url::{Host, Path};
+
+mod check;
 
 /// What CloudFront calls a distribution. [`Distribution::check`] says whether its parts fit
 /// together.
@@ -23,22 +26,73 @@ pub struct Distribution {
     pub aliases: Vec<Host>,
     /// Where its content comes from.
     pub origins: Vec<Origin>,
-    /// How requests are handled.
+    /// How requests are handled that none of the others covers.
     pub default_cache_behavior: CacheBehavior,
+    /// How some are handled: the first whose pattern matches the path counts.
+    #[serde(default)]
+    pub cache_behaviors: Vec<CacheBehavior>,
+    /// What viewers see instead of errors, and how long these are remembered.
+    #[serde(default)]
+    pub custom_error_responses: Vec<CustomErrorResponse>,
+    /// What a request for exactly `/` gets, such as `index.html`.
+    #[serde(default)]
+    pub default_root_object: Option<RootObject>,
+    /// Whether `/a//b` is `/a/b`: for the origin, the key, behaviors and purges alike.
+    #[serde(default)]
+    pub merge_slashes: bool,
+    /// How much a request may bring.
+    #[serde(default)]
+    pub limits: RequestLimits,
     /// How purges bear on it.
     #[serde(default)]
     pub purging: Purging,
 }
 
-/// How requests are handled: CloudFront's cache behavior.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CacheBehavior {
-    /// The `id` of one of the origins.
-    pub target_origin_id: String,
-    /// Lifetimes.
-    #[serde(default)]
-    pub cache_policy: CachePolicy,
+/// How much a request may bring before it is refused with 431. The gateway's own limits, which
+/// are the defaults, hold for all distributions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RequestLimits {
+    /// Bytes of all fields, names and values.
+    pub header_bytes_max: u32,
+    /// Fields.
+    pub header_fields_max: u32,
+}
+
+/// The path of the default root object, without its leading slash.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RootObject(Path);
+
+impl RootObject {
+    /// The path that `/` stands for.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for RootObject {
+    type Error = Invalid;
+    fn try_from(given: String) -> Result<Self, Invalid> {
+        let expected = "a path without its leading slash and without a query: index.html";
+        let refuse = || Invalid::new("root object", &given, expected);
+        if given.is_empty() || given.starts_with('/') || given.contains('?') {
+            return Err(refuse());
+        }
+        Path::parse(&format!("/{given}")).map(RootObject).map_err(|_| refuse())
+    }
+}
+
+impl From<RootObject> for String {
+    fn from(root: RootObject) -> String {
+        root.0.as_str()[1..].to_owned()
+    }
+}
+
+impl fmt::Debug for RootObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
 }
 
 /// A key of a distribution whose value does not fit the rest.
@@ -59,86 +113,27 @@ impl fmt::Display for Misfit {
 impl std::error::Error for Misfit {}
 
 impl Distribution {
-    /// The origin that the default behavior targets.
-    pub fn target_origin(&self) -> Option<&Origin> {
-        let wanted = &self.default_cache_behavior.target_origin_id;
-        self.origins.iter().find(|origin| origin.id == *wanted)
+    /// The origin that `behavior` targets.
+    pub fn origin_of(&self, behavior: &CacheBehavior) -> Option<&Origin> {
+        self.origins.iter().find(|origin| origin.id == behavior.target_origin_id)
+    }
+
+    /// What becomes of the error `status`, if anything was configured for it.
+    pub fn error_response(&self, status: u16) -> Option<&CustomErrorResponse> {
+        self.custom_error_responses.iter().find(|custom| custom.error_code == status)
     }
 
     /// The first value that does not fit the rest, if any.
     pub fn check(&self) -> Result<(), Misfit> {
-        let misfit = |key: String, problem: String| Err(Misfit { key, problem });
-        if self.aliases.is_empty() || self.aliases.len() > ALIASES_MAX {
-            return misfit(
-                "aliases".into(),
-                format!("{} given, expected 1 to {ALIASES_MAX}", self.aliases.len()),
-            );
-        }
-        for (at, alias) in self.aliases.iter().enumerate() {
-            let starred = alias.as_str().strip_prefix('*').unwrap_or(alias.as_str());
-            let whole_label = starred.len() == alias.as_str().len()
-                || starred.is_empty()
-                || starred.starts_with('.');
-            if starred.contains('*') || !whole_label {
-                return misfit(
-                    format!("aliases[{at}]"),
-                    format!("\"{alias}\": * may only stand for the whole first label"),
-                );
-            }
-        }
-        if self.origins.is_empty() || self.origins.len() > ORIGINS_MAX {
-            return misfit(
-                "origins".into(),
-                format!("{} given, expected 1 to {ORIGINS_MAX}", self.origins.len()),
-            );
-        }
-        for (at, origin) in self.origins.iter().enumerate() {
-            if self.origins[..at].iter().any(|earlier| earlier.id == origin.id) {
-                return misfit(
-                    format!("origins[{at}].id"),
-                    format!("\"{}\" is used twice", origin.id),
-                );
-            }
-            check_origin(at, origin)?;
-        }
-        if self.target_origin().is_none() {
-            let wanted = &self.default_cache_behavior.target_origin_id;
-            let known: Vec<&str> = self.origins.iter().map(|origin| origin.id.as_str()).collect();
-            let problem =
-                format!("\"{wanted}\" is no origin's id, expected one of: {}", known.join(", "));
-            return misfit("default_cache_behavior.target_origin_id".into(), problem);
-        }
-        let policy = &self.default_cache_behavior.cache_policy;
-        if policy.min_ttl_seconds > policy.max_ttl_seconds {
-            let problem = format!(
-                "{} is more than max_ttl_seconds, {}",
-                policy.min_ttl_seconds, policy.max_ttl_seconds
-            );
-            return misfit("default_cache_behavior.cache_policy.min_ttl_seconds".into(), problem);
-        }
-        Ok(())
+        check::distribution(self)
     }
 }
 
-fn check_origin(at: usize, origin: &Origin) -> Result<(), Misfit> {
-    let ranges = [
-        ("connection_timeout_seconds", origin.connection_timeout_seconds, 1, 10),
-        ("response_timeout_seconds", origin.response_timeout_seconds, 1, 120),
-        ("keepalive_timeout_seconds", origin.keepalive_timeout_seconds, 1, 120),
-        ("connections_max", origin.connections_max, 1, 100_000),
-    ];
-    for (key, value, low, high) in ranges {
-        if !(low..=high).contains(&value) {
-            let problem = format!("{value} given, expected {low} to {high}");
-            return Err(Misfit { key: format!("origins[{at}].{key}"), problem });
+impl Default for RequestLimits {
+    fn default() -> Self {
+        RequestLimits {
+            header_bytes_max: HEADER_BYTES_MAX as u32,
+            header_fields_max: HEADER_FIELDS_MAX as u32,
         }
     }
-    if Host::parse(&origin.domain_name).is_err() || origin.domain_name.contains('*') {
-        let problem = format!(
-            "\"{}\" is no host name or address; the port has its own key",
-            origin.domain_name
-        );
-        return Err(Misfit { key: format!("origins[{at}].domain_name"), problem });
-    }
-    Ok(())
 }

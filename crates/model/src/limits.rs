@@ -19,6 +19,21 @@ pub const DISTRIBUTIONS_MAX: usize = 10_000;
 pub const ALIASES_MAX: usize = 100;
 /// Origins of one distribution (CloudFront's quota).
 pub const ORIGINS_MAX: usize = 100;
+/// Cache behaviors of one distribution beside the default one (CloudFront's quota).
+pub const BEHAVIORS_MAX: usize = 75;
+/// Characters of a path pattern, as in CloudFront.
+pub const PATTERN_CHARS_MAX: usize = 255;
+/// Fields, cookies or query strings that one list of a policy names: CloudFront's 10, and room.
+pub const POLICY_NAMES_MAX: usize = 100;
+/// Bytes of the names in one such list together.
+pub const POLICY_NAMES_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a field name in a policy (CloudFront's quota).
+pub const FIELD_NAME_BYTES_MAX: usize = 256;
+/// Bytes of a field value in a policy (CloudFront's quota).
+pub const FIELD_VALUE_BYTES_MAX: usize = 1_783;
+/// Bytes of a request's body unless a policy wants less: 64 GiB, as in CloudFront.
+pub const REQUEST_BODY_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+
 /// Nodes in one roster: chitchat's digest stops fitting a message near 1,200.
 pub const MEMBERS_MAX: usize = 800;
 /// Scopes in one invalidation: one log entry stays below 1 MiB with ordinary paths.

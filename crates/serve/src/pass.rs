@@ -22,7 +22,8 @@ pub(crate) async fn through(
     account: &mut Account,
 ) -> Result<Response, Refusal> {
     let no_origin = Refusal::Failed(wire::exchange::Failure::Misdirected);
-    let origin = visit.distribution.target_origin().ok_or(no_origin)?;
+    let behavior = &visit.distribution.default_cache_behavior;
+    let origin = visit.distribution.origin_of(behavior).ok_or(no_origin)?;
     let mut headers = visit.headers;
     headers.append(VIA, walk::via(world));
     let request = OriginRequest {

@@ -164,7 +164,8 @@ async fn ask_origin(
     want: &Want,
     validators: Option<&Validators>,
 ) -> Result<Answered, Failure> {
-    let origin = want.distribution.target_origin().ok_or(Failure::Misdirected)?;
+    let behavior = &want.distribution.default_cache_behavior;
+    let origin = want.distribution.origin_of(behavior).ok_or(Failure::Misdirected)?;
     let mut headers = want.upward_headers();
     if let Some(validators) = validators {
         validators.add_to(&mut headers);

@@ -11,9 +11,9 @@ use std::time::Duration;
 use control::{Command, CommandId};
 use follow::{Progressed, Receipt, Signal, SubmitError};
 use futures_util::future::{Either, join_all, select};
-use model::distribution::CacheBehavior;
+use model::distribution::RequestLimits;
 use model::{
-    Attributes, CachePolicy, Distribution, DistributionName, Effect, Host, Invalidation, Level,
+    Attributes, CacheBehavior, Distribution, DistributionName, Effect, Host, Invalidation, Level,
     Origin, Path, Purging, Scope,
 };
 
@@ -76,10 +76,12 @@ fn distribution() -> Distribution {
             keepalive_timeout_seconds: 5,
             connections_max: 1_024,
         }],
-        default_cache_behavior: CacheBehavior {
-            target_origin_id: "main".into(),
-            cache_policy: CachePolicy::default(),
-        },
+        default_cache_behavior: CacheBehavior::to_origin("main"),
+        cache_behaviors: Vec::new(),
+        custom_error_responses: Vec::new(),
+        default_root_object: None,
+        merge_slashes: false,
+        limits: RequestLimits::default(),
         purging: Purging::default(),
     }
 }

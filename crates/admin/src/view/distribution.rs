@@ -47,6 +47,19 @@ pub mod schema {
     use serde::Deserialize;
     use utoipa::ToSchema;
 
+    mod behavior;
+    mod response_headers;
+
+    pub use behavior::{
+        CacheBehavior, CachePolicy, CustomErrorResponse, ForwardedHeaders, KeyHeaders, Methods,
+        Names, OriginRequestPolicy, QueryOrder, RequestLimits, ViewerProtocolPolicy,
+    };
+    pub use response_headers::{
+        ContentSecurity, Cors, CustomHeader, FrameOptions, Framing, Plain, Referrer,
+        ReferrerPolicy, ResponseHeadersPolicy, SecurityHeaders, ServerTiming, TransportSecurity,
+        XssProtection,
+    };
+
     /// The hosts it answers for, its origins, and how its content is cached.
     #[derive(Deserialize, ToSchema)]
     #[serde(deny_unknown_fields)]
@@ -60,8 +73,23 @@ pub mod schema {
         pub aliases: Vec<String>,
         /// Where its content comes from.
         pub origins: Vec<Origin>,
-        /// How requests are handled.
+        /// How requests are handled that none of the others covers.
         pub default_cache_behavior: CacheBehavior,
+        /// How some are handled: the first whose pattern matches the path counts.
+        #[schema(required = false, max_items = 75)]
+        pub cache_behaviors: Vec<CacheBehavior>,
+        /// What viewers see instead of errors, and how long these are remembered.
+        #[schema(required = false)]
+        pub custom_error_responses: Vec<CustomErrorResponse>,
+        /// What a request for exactly `/` gets.
+        #[schema(required = false, examples("index.html"))]
+        pub default_root_object: Option<String>,
+        /// Whether `/a//b` is `/a/b`: for the origin, the key, behaviors and purges alike.
+        #[schema(required = false, default = false)]
+        pub merge_slashes: bool,
+        /// How much a request may bring.
+        #[schema(required = false)]
+        pub limits: RequestLimits,
         /// How purges bear on it.
         #[schema(required = false)]
         pub purging: Purging,
@@ -135,32 +163,5 @@ pub mod schema {
         /// Connections at once from one node.
         #[schema(required = false, default = 1024, minimum = 1, maximum = 100_000)]
         pub connections_max: u32,
-    }
-
-    /// How requests are handled.
-    #[derive(Deserialize, ToSchema)]
-    #[serde(deny_unknown_fields)]
-    pub struct CacheBehavior {
-        /// The `id` of one of the origins.
-        pub target_origin_id: String,
-        /// Lifetimes.
-        #[schema(required = false)]
-        pub cache_policy: CachePolicy,
-    }
-
-    /// How long objects may be served.
-    #[derive(Deserialize, ToSchema)]
-    #[serde(deny_unknown_fields)]
-    pub struct CachePolicy {
-        /// Seconds that win over a shorter lifetime from the origin. `no-store` and `private` are
-        /// still never kept.
-        #[schema(required = false, default = 0)]
-        pub min_ttl_seconds: u32,
-        /// Seconds when the origin says nothing.
-        #[schema(required = false, default = 86_400)]
-        pub default_ttl_seconds: u32,
-        /// Seconds that cap what the origin says.
-        #[schema(required = false, default = 31_536_000)]
-        pub max_ttl_seconds: u32,
     }
 }

@@ -30,10 +30,12 @@ fn distribution(name: &str, aliases: &[&str]) -> Distribution {
             keepalive_timeout_seconds: 5,
             connections_max: 16,
         }],
-        default_cache_behavior: model::distribution::CacheBehavior {
-            target_origin_id: "web".into(),
-            cache_policy: model::CachePolicy::default(),
-        },
+        default_cache_behavior: model::CacheBehavior::to_origin("web"),
+        cache_behaviors: Vec::new(),
+        custom_error_responses: Vec::new(),
+        default_root_object: None,
+        merge_slashes: false,
+        limits: model::distribution::RequestLimits::default(),
         purging: model::Purging::default(),
     }
 }

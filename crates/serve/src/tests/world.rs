@@ -16,9 +16,9 @@ use control::{Command, CommandId, Envelope, Fingerprint, State};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
-use model::distribution::CacheBehavior;
+use model::distribution::RequestLimits;
 use model::{
-    Attributes, CachePolicy, Distribution, Host, Instance, Invalidation, LogPosition, Member,
+    Attributes, CacheBehavior, Distribution, Host, Instance, Invalidation, LogPosition, Member,
     NodeName, Origin, Path, Purging, Tier,
 };
 use placement::View;
@@ -309,10 +309,12 @@ fn distribution(purging: Purging) -> Distribution {
         name: DISTRIBUTION.parse().unwrap(),
         aliases: vec![Host::parse(ALIAS).unwrap()],
         origins: vec![origin],
-        default_cache_behavior: CacheBehavior {
-            target_origin_id: "main".into(),
-            cache_policy: CachePolicy::default(),
-        },
+        default_cache_behavior: CacheBehavior::to_origin("main"),
+        cache_behaviors: Vec::new(),
+        custom_error_responses: Vec::new(),
+        default_root_object: None,
+        merge_slashes: false,
+        limits: RequestLimits::default(),
         purging,
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::openapi;
 use crate::testing::{Caller, FakeDesk, distribution};
@@ -86,9 +86,32 @@ fn every_reference_in_the_document_leads_somewhere() {
     assert!(followed > 10);
 }
 
+const RESPONSE_HEADERS: &str = "/default_cache_behavior/response_headers_policy";
+const SECURITY: &str = "/default_cache_behavior/response_headers_policy/security_headers";
+
+/// A distribution with at least one of everything that can be written.
+fn elaborate() -> Value {
+    let mut written = distribution("shop", "shop.example");
+    written["custom_error_responses"] = json!([{ "error_code": 404 }]);
+    written["default_cache_behavior"]["response_headers_policy"] = json!({
+        "cors": { "allow_origins": ["*"] },
+        "custom_headers": [{ "header": "x-shop", "value": "1" }],
+        "server_timing": { "sampling_rate": 12.5 },
+        "security_headers": {
+            "strict_transport_security": { "max_age_seconds": 60 },
+            "content_type_options": {},
+            "frame_options": { "frame_option": "SAMEORIGIN" },
+            "referrer_policy": { "referrer_policy": "no-referrer" },
+            "content_security_policy": { "content_security_policy": "default-src 'self'" },
+            "xss_protection": { "protection": true },
+        },
+    });
+    written
+}
+
 #[test]
 fn the_documents_distribution_is_the_models() {
-    let written = distribution("shop", "shop.example");
+    let written = elaborate();
     let parsed: model::Distribution = serde_json::from_value(written.clone()).unwrap();
     let full = serde_json::to_value(parsed).unwrap();
     let schemas = document()["components"]["schemas"].clone();
@@ -98,6 +121,20 @@ fn the_documents_distribution_is_the_models() {
         ("Purging", "/purging"),
         ("CacheBehavior", "/default_cache_behavior"),
         ("CachePolicy", "/default_cache_behavior/cache_policy"),
+        ("OriginRequestPolicy", "/default_cache_behavior/origin_request_policy"),
+        ("CustomErrorResponse", "/custom_error_responses/0"),
+        ("RequestLimits", "/limits"),
+        ("ResponseHeadersPolicy", RESPONSE_HEADERS),
+        ("Cors", &format!("{RESPONSE_HEADERS}/cors")),
+        ("SecurityHeaders", SECURITY),
+        ("TransportSecurity", &format!("{SECURITY}/strict_transport_security")),
+        ("Plain", &format!("{SECURITY}/content_type_options")),
+        ("FrameOptions", &format!("{SECURITY}/frame_options")),
+        ("Referrer", &format!("{SECURITY}/referrer_policy")),
+        ("ContentSecurity", &format!("{SECURITY}/content_security_policy")),
+        ("XssProtection", &format!("{SECURITY}/xss_protection")),
+        ("CustomHeader", &format!("{RESPONSE_HEADERS}/custom_headers/0")),
+        ("ServerTiming", &format!("{RESPONSE_HEADERS}/server_timing")),
     ] {
         let (schema_name, schema) = (schema, &schemas[schema]);
         let object = full.pointer(pointer).unwrap().as_object().unwrap();
