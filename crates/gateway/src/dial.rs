@@ -15,6 +15,7 @@ use tokio::time::{self, Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::pool::{Lane, Link};
+use crate::strict::{Due, Strict};
 
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 8;
@@ -26,11 +27,12 @@ pub(crate) async fn connect(lane: &Lane, origin: &Origin) -> Result<Link, Origin
     let stream = open(lane, origin).await?;
     // Without it the end of a request waits for the origin's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
+    let due = Due::default();
     let (sender, connection) = http1::Builder::new()
         .max_headers(HEADER_FIELDS_MAX)
         .max_header_size(HEADER_BYTES_MAX + HEAD_OVERHEAD)
         .max_buf_size(CHUNK_BYTES_MAX)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(Strict::new(stream, due.clone())))
         .await
         .map_err(|error| OriginError::Unreachable(format!("{}: {error}", lane.address)))?;
     let address = lane.address.clone();
@@ -39,7 +41,7 @@ pub(crate) async fn connect(lane: &Lane, origin: &Origin) -> Result<Link, Origin
             tracing::debug!(%address, %error, "origin connection ended");
         }
     });
-    Ok(Link { sender, _driver: AbortOnDropHandle::new(driver) })
+    Ok(Link { sender, due, _driver: AbortOnDropHandle::new(driver) })
 }
 
 async fn open(lane: &Lane, origin: &Origin) -> Result<TcpStream, OriginError> {

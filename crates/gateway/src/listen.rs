@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hyper::rt::Executor;
+use model::limits::{VIEWER_CONNECTIONS_MAX, VIEWER_DRAIN, VIEWER_HEAD, VIEWER_IDLE, VIEWER_STALL};
 use serve::World;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -37,7 +38,7 @@ pub struct Limits {
     pub head: Duration,
     /// Time that a connection may stay open between requests.
     pub idle: Duration,
-    /// Time in which a viewer must take or send at least one byte while a body is under way.
+    /// Time for which a body may wait for its viewer until that one must have moved enough of it.
     pub stall: Duration,
     /// Time that responses get to finish after shutdown was asked for.
     pub drain: Duration,
@@ -46,11 +47,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            connections: 10_000,
-            head: Duration::from_secs(10),
-            idle: Duration::from_secs(60),
-            stall: Duration::from_secs(60),
-            drain: Duration::from_secs(30),
+            connections: VIEWER_CONNECTIONS_MAX,
+            head: VIEWER_HEAD,
+            idle: VIEWER_IDLE,
+            stall: VIEWER_STALL,
+            drain: VIEWER_DRAIN,
         }
     }
 }

@@ -49,8 +49,6 @@ impl Witness for Moved {
     fn frame(&self) {
         self.0.store(true, Relaxed);
     }
-
-    fn broken(&self) {}
 }
 
 /// Writes `request` for the origin of `lane`.

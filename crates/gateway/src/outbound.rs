@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
-use http::header::CONTENT_LENGTH;
 use http::{Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -24,9 +23,10 @@ use tokio::time;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::dial;
-use crate::framing::{Coding, chunk, transfer_coding};
+use crate::frame::chunk;
 use crate::message::{Message, Upload, compose, replica};
 use crate::pool::{Lane, Lease, Link, Pool};
+use crate::strict::flaw_in;
 
 /// The origin servers, over pooled HTTP/1.1 connections. Clones share the pool.
 #[derive(Clone)]
@@ -100,7 +100,7 @@ enum Failure {
 
 impl Failure {
     fn of(error: hyper::Error) -> Failure {
-        let hopeless = error.is_parse() || error.is_user();
+        let hopeless = error.is_parse() || error.is_user() || flaw_in(&error).is_some();
         if hopeless { Failure::Useless(error) } else { Failure::Silent(error) }
     }
 
@@ -146,6 +146,7 @@ async fn send(
     upload: &Upload,
     patience: Duration,
 ) -> Result<Response<Incoming>, Failure> {
+    link.due.expect();
     let mut sending = std::pin::pin!(link.sender.try_send_request(message));
     loop {
         match time::timeout(patience, sending.as_mut()).await {
@@ -167,18 +168,10 @@ fn answer(
     response: Response<Incoming>,
     patience: Duration,
 ) -> Result<OriginAnswer, OriginError> {
-    let (mut head, incoming) = response.into_parts();
+    let (head, incoming) = response.into_parts();
     let refuse = |what| Err(OriginError::Unreachable(format!("{} {what}", lease.address())));
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return refuse("switched protocols unasked");
-    }
-    match transfer_coding(&head.headers) {
-        Coding::None => {}
-        Coding::Chunked => {
-            // RFC 9112 §6.3: it overrules the length, which must not travel on.
-            head.headers.remove(CONTENT_LENGTH);
-        }
-        Coding::Unknown => return refuse("used a transfer coding other than chunked"),
     }
     let body_bytes = incoming.size_hint().exact();
     let body = receive(lease, incoming, patience);

@@ -1,8 +1,8 @@
-//! A body on its way out, to a viewer or to an origin: `serve`'s body as hyper wants it.
+//! A body on its way out, to a viewer or to an origin, held to the length that it announced.
 //!
-//! Bytes at hand go out as they are, by reference count; a stream is polled only when hyper has
+//! Bytes at hand go out as they are, by reference count; a stream is polled only when there is
 //! room, which is all the backpressure there is. A body that breaks off, or is not as long as it
-//! said, ends in an error: hyper then aborts the connection or stream, and never ends it cleanly.
+//! said, ends in an error: the connection or stream is then aborted, and never ended cleanly.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,19 +13,20 @@ use futures_util::StreamExt;
 use http_body::{Frame, SizeHint};
 use serve::{Body, BodyError, BodyStream, Chunk};
 
-/// Hears what becomes of a body.
+/// Goes with a body, to its last frame.
 pub(crate) trait Witness {
     /// A frame went out.
     fn frame(&self);
-    /// The body broke off.
-    fn broken(&self);
 }
 
 /// A body going out.
 pub(crate) struct Outgoing<W> {
-    content: Content,
+    body: Measured,
     witness: W,
 }
+
+/// A body that is held to the length it announced.
+pub(crate) struct Measured(Content);
 
 enum Content {
     Over,
@@ -33,18 +34,30 @@ enum Content {
     Stream { stream: BodyStream, left: Option<u64> },
 }
 
-impl<W: Witness> Outgoing<W> {
-    pub(crate) fn new(body: Body, witness: W) -> Outgoing<W> {
-        let content = match body {
+impl Measured {
+    pub(crate) fn new(body: Body) -> Measured {
+        Measured(match body {
             Body::Empty => Content::Over,
             Body::Whole { chunks, bytes } => Content::Whole { chunks, next: 0, left: bytes },
             Body::Stream { stream, bytes } => Content::Stream { stream, left: bytes },
-        };
-        Outgoing { content, witness }
+        })
     }
 
-    fn next_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, BodyError>>> {
-        match &mut self.content {
+    /// The next piece; after trailers, an error or the end there is none.
+    pub(crate) fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Chunk, BodyError>>> {
+        let piece = ready!(self.poll_content(cx));
+        match piece {
+            Some(Ok(Chunk::Data(_))) => {}
+            Some(Ok(Chunk::Trailers(_)) | Err(_)) | None => self.0 = Content::Over,
+        }
+        Poll::Ready(piece)
+    }
+
+    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, BodyError>>> {
+        match &mut self.0 {
             Content::Over => Poll::Ready(None),
             Content::Whole { chunks, next, left } => {
                 let chunk = chunks.get(*next).cloned();
@@ -59,6 +72,12 @@ impl<W: Witness> Outgoing<W> {
     }
 }
 
+impl<W: Witness> Outgoing<W> {
+    pub(crate) fn new(body: Body, witness: W) -> Outgoing<W> {
+        Outgoing { body: Measured::new(body), witness }
+    }
+}
+
 impl<W: Witness + Unpin> http_body::Body for Outgoing<W> {
     type Data = Bytes;
     type Error = BodyError;
@@ -67,30 +86,19 @@ impl<W: Witness + Unpin> http_body::Body for Outgoing<W> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let next = ready!(self.next_chunk(cx));
-        match next {
+        Poll::Ready(match ready!(self.body.poll_piece(cx)) {
             Some(Ok(Chunk::Data(data))) => {
                 self.witness.frame();
-                Poll::Ready(Some(Ok(Frame::data(data))))
+                Some(Ok(Frame::data(data)))
             }
-            Some(Ok(Chunk::Trailers(trailers))) => {
-                self.content = Content::Over;
-                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-            }
-            Some(Err(error)) => {
-                self.content = Content::Over;
-                self.witness.broken();
-                Poll::Ready(Some(Err(error)))
-            }
-            None => {
-                self.content = Content::Over;
-                Poll::Ready(None)
-            }
-        }
+            Some(Ok(Chunk::Trailers(trailers))) => Some(Ok(Frame::trailers(trailers))),
+            Some(Err(error)) => Some(Err(error)),
+            None => None,
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.content {
+        match &self.body.0 {
             Content::Over => true,
             Content::Whole { left, .. } => *left == 0,
             // Trailers may follow.
@@ -99,7 +107,7 @@ impl<W: Witness + Unpin> http_body::Body for Outgoing<W> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
+        match &self.body.0 {
             Content::Over => SizeHint::with_exact(0),
             Content::Whole { left, .. } => SizeHint::with_exact(*left),
             Content::Stream { left, .. } => left.map_or_else(SizeHint::new, SizeHint::with_exact),

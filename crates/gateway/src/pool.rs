@@ -21,6 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::message::{Moved, Upload};
 use crate::outgoing::Outgoing;
+use crate::strict::Due;
 
 /// How often idle connections are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -113,6 +114,8 @@ impl Slot {
 /// An open connection and the task that drives it; dropped, it closes.
 pub(crate) struct Link {
     pub(crate) sender: SendRequest<Outgoing<Moved>>,
+    /// To be told of every request.
+    pub(crate) due: Due,
     pub(crate) _driver: AbortOnDropHandle<()>,
 }
 

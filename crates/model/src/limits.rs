@@ -12,6 +12,48 @@ pub const URL_BYTES_MAX: usize = 8 * 1024;
 pub const HEADER_BYTES_MAX: usize = 32 * 1024;
 /// Header fields in one message.
 pub const HEADER_FIELDS_MAX: usize = 128;
+/// Bytes of a start line beside its target: the longest method, blanks and version, and room.
+pub const START_LINE_BYTES: usize = 256;
+/// Bytes around the name and value of one field line: colon, line end, and a few blanks.
+pub const FIELD_LINE_BYTES: usize = 8;
+/// Bytes of the line before a chunk: 16 digits, and extensions that nobody uses.
+pub const CHUNK_LINE_BYTES_MAX: usize = 256;
+/// Bytes of all such lines of one body beyond what their digits need: extensions cost their
+/// sender almost nothing (CVE-2023-39326), so they must not cost us more than a head does.
+pub const CHUNK_EXTENSIONS_BYTES_MAX: usize = 16 * 1024;
+
+/// Connections of viewers to one node at once, unless it is configured otherwise.
+pub const VIEWER_CONNECTIONS_MAX: usize = 10_000;
+/// How long a viewer may take for the head of a request.
+pub const VIEWER_HEAD: Duration = Duration::from_secs(10);
+/// How long a viewer's connection may be idle between requests.
+pub const VIEWER_IDLE: Duration = Duration::from_secs(60);
+/// How long a body may wait for its viewer until that one must have moved
+/// [`PACE_BYTES_PER_SECOND_MIN`] of it.
+pub const VIEWER_STALL: Duration = Duration::from_secs(60);
+/// What a viewer must take or send of a body while we wait for it, or it holds its place for
+/// nothing: half of what Apache asks for.
+pub const PACE_BYTES_PER_SECOND_MIN: u64 = 256;
+/// How long the responses of a node that stops get to finish.
+pub const VIEWER_DRAIN: Duration = Duration::from_secs(30);
+/// How long a connection that we close is read on, so that its viewer gets to see the answer
+/// before a reset wipes it out (RFC 9112 §9.6).
+pub const LINGER: Duration = Duration::from_secs(2);
+/// Bytes of a request's body, that nobody read, which are skipped to keep a connection.
+pub const UNREAD_BODY_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes that are read from a viewer beyond the request that is being answered.
+pub const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a response that wait to be written in one go; they are shared, not copied.
+pub const OUTPUT_BYTES_MAX: usize = 512 * 1024;
+/// Pieces that are written in one go.
+pub const OUTPUT_PIECES_MAX: usize = 32;
+/// Interim responses that wait for their viewer; beyond it they are dropped, they are but hints.
+pub const INTERIMS_MAX: usize = 8;
+/// Streams at once on one HTTP/2 connection of a viewer: browsers use about a hundred.
+pub const VIEWER_STREAMS_MAX: u32 = 256;
+/// Streams of a viewer that were reset before we had taken them up, and resets of our own that a
+/// viewer provoked; beyond either the connection ends (CVE-2023-44487, CVE-2025-8671).
+pub const VIEWER_RESETS_MAX: usize = 64;
 
 /// Distributions in one mesh: each costs every node a few KiB.
 pub const DISTRIBUTIONS_MAX: usize = 10_000;

@@ -28,7 +28,9 @@ async fn a_connection_without_a_whole_head_is_cut() {
     let door = open(limits, |_| async { text("served") });
     for beginning in ["", "P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nHost: a\r\n"] {
         let begun = Instant::now();
-        assert_eq!(say(door.address, beginning).await, "", "{beginning:?}");
+        let answer = say(door.address, beginning).await;
+        // RFC 9110 §15.5.9: who has begun is told why it ends.
+        assert_eq!(status(&answer), if beginning.is_empty() { 0 } else { 408 }, "{beginning:?}");
         assert!(begun.elapsed() >= SHORT && begun.elapsed() < LONG / 2, "{beginning:?}");
     }
     // A later head has as long, counted from its first byte.
@@ -40,7 +42,7 @@ async fn a_connection_without_a_whole_head_is_cut() {
     viewer.write_all(b"Host: a\r\n\r\n").await.unwrap();
     assert!(read_until(&mut viewer, "served").await.starts_with("HTTP/1.1 200"));
     viewer.write_all(b"GET").await.unwrap();
-    assert_eq!(rest(&mut viewer).await.0, "");
+    assert_eq!(status(&rest(&mut viewer).await.0), 408);
 }
 
 #[tokio::test]
@@ -81,14 +83,44 @@ async fn a_viewer_that_stops_reading_is_cut() {
 }
 
 #[tokio::test]
-async fn a_viewer_that_stops_sending_breaks_its_body() {
+async fn a_viewer_that_stops_sending_breaks_its_body_and_hears_of_it() {
+    let limits = Limits { stall: SHORT, ..Limits::default() };
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let door = open(limits, move |request: Request| {
+        let tell = tell.clone();
+        async move {
+            // As a fetch to an origin would, the reader outlives the visit.
+            tokio::spawn(async move { tell.send(read_all(request.body).await.2) });
+            std::future::pending().await
+        }
+    });
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\nabc";
+    let answer = say(door.address, head).await;
+    assert_eq!(status(&answer), 408);
+    let error = timeout(LONG, told.recv()).await.unwrap().unwrap().unwrap().to_string();
+    assert!(error.contains("too little for too long"), "{error}");
+}
+
+/// A byte now and then is no progress (slowloris).
+#[tokio::test]
+async fn a_viewer_that_trickles_is_cut() {
     let limits = Limits { stall: SHORT, ..Limits::default() };
     let door = open(limits, |request: Request| async move {
-        text(read_all(request.body).await.2.unwrap().to_string())
+        read_all(request.body).await;
+        text("read")
     });
-    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc";
-    let answer = say(door.address, head).await;
-    assert!(answer.contains("the body broke off: the viewer sent nothing"), "{answer}");
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\n";
+    let viewer = dial(door.address, head).await;
+    let (mut reading, mut writing) = viewer.into_split();
+    let trickle = tokio::spawn(async move {
+        while writing.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(SHORT / 8).await;
+        }
+    });
+    let mut answer = String::new();
+    timeout(LONG, reading.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(status(&answer), 408);
+    trickle.abort();
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn answers_arrive_as_the_origin_framed_them() {
         ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", Some(3), "abc"),
         ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", Some(0), ""),
         (
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 9\r\n\r\n\
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
              1\r\na\r\n2\r\nbc\r\n0\r\nX-End: 9\r\n\r\n",
             None,
             "abc",
@@ -58,7 +58,17 @@ async fn a_body_that_ends_early_is_broken() {
         "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\n\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0;a\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+         3\r\nabc\r\n10000000000000000\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX : y\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\nabc",
     ] {
         let stage = stage(move |_, mut stream| async move {
             read_until(&mut stream, "\r\n\r\n").await;
@@ -80,6 +90,20 @@ async fn what_is_not_an_answer_is_named() {
     for (answer, expect) in [
         ("HELLO\r\n\r\n".to_owned(), "not HTTP"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(), "coding"),
+        ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(), "HTTP/1.0"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na".to_owned(), "once"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n\
+             0\r\n\r\n"
+                .to_owned(),
+            "both",
+        ),
+        ("HTTP/1.1 200 OK\nContent-Length: 0\n\n".to_owned(), "CRLF"),
+        ("HTTP/1.1 200 OK\r\nX: a\nContent-Length: 0\r\n\r\n".to_owned(), "CRLF"),
+        ("HTTP/1.1 200 OK\r\nX : a\r\nContent-Length: 0\r\n\r\n".to_owned(), "valid name"),
+        ("HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n".to_owned(), "folded"),
+        ("HTTP/1.1 200 OK\r\nX: a\0\r\nContent-Length: 0\r\n\r\n".to_owned(), "control"),
+        ("HTTP/1.1 103 Early Hints\r\nX: a\n\r\nHTTP/1.1 200 OK\r\n\r\n".to_owned(), "CRLF"),
         ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n".to_owned(), "switched"),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".to_owned(),

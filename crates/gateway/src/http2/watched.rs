@@ -1,35 +1,27 @@
-//! A viewer's socket that tells the connection's pulse what passes through it.
-//!
-//! It changes nothing on the way, but for one thing: where a clean end would lie, it resets.
+//! A viewer's socket that tells the connection's pulse when writing has to wait, and that first
+//! gives back what was read to tell the protocol.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::pulse::Pulse;
+use crate::http2::pulse::Pulse;
 
-/// A viewer's socket that tells the pulse what passes through it.
+/// A viewer's socket.
 pub(crate) struct Watched {
     stream: TcpStream,
+    first: Bytes,
     pulse: Arc<Pulse>,
 }
 
 impl Watched {
-    pub(crate) fn new(stream: TcpStream, pulse: Arc<Pulse>) -> Watched {
-        Watched { stream, pulse }
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        if self.pulse.must_reset() {
-            // A socket that cannot be told to reset is already gone.
-            let _ = self.stream.set_zero_linger();
-        }
+    pub(crate) fn new(stream: TcpStream, first: Bytes, pulse: Arc<Pulse>) -> Watched {
+        Watched { stream, first, pulse }
     }
 }
 
@@ -39,12 +31,13 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.pulse.note_read();
+        if self.first.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
         }
-        outcome
+        let count = self.first.len().min(buffer.remaining());
+        buffer.put_slice(&self.first[..count]);
+        self.first.advance(count);
+        Poll::Ready(Ok(()))
     }
 }
 
