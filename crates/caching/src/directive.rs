@@ -2,15 +2,19 @@
 //!
 //! Parsed once into plain flags and seconds. When a value is malformed or a directive is repeated,
 //! the most restrictive reading wins (RFC 9111 §4.2.1); unknown directives are ignored (§5.2.3). A
-//! qualified `no-cache="field"` or `private="field"` counts as the unqualified one. `Pragma` is not
-//! read: RFC 9111 §5.4 deprecates it.
+//! field that is targeted at caches like this one replaces `Cache-Control` (see `targeted`).
+//! `Pragma` is not read: RFC 9111 §5.4 deprecates it.
 
 use std::time::Duration;
 
 use http::HeaderMap;
-use http::header::CACHE_CONTROL;
+use http::header::{
+    AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
+    EXPIRES, HeaderName, LAST_MODIFIED, VARY,
+};
+use model::limits::WITHHELD_FIELDS_MAX;
 
-use crate::field;
+use crate::{field, targeted};
 
 /// A delta-seconds value (RFC 9111 §1.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +37,12 @@ impl Seconds {
         Some(Seconds(digits.iter().fold(0, saturating)))
     }
 
+    /// What an integer of a structured field means: below zero nothing, and the rest saturates.
+    pub(crate) fn of(integer: i64) -> Seconds {
+        let bounded = integer.clamp(0, Self::MAX.0.into());
+        Seconds(u32::try_from(bounded).unwrap_or(Self::MAX.0))
+    }
+
     /// As a length of time.
     pub const fn duration(self) -> Duration {
         Duration::from_secs(self.0 as u64)
@@ -40,8 +50,10 @@ impl Seconds {
 }
 
 /// The response directives that matter to a shared cache.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CacheControl {
+    /// Whether a targeted field says all this, so that `Expires` says nothing (RFC 9213 §2.2).
+    pub is_targeted: bool,
     /// Nothing may be kept (§5.2.2.5).
     pub no_store: bool,
     /// Kept, but never reused without asking the origin (§5.2.2.4).
@@ -64,16 +76,26 @@ pub struct CacheControl {
     pub stale_while_revalidate: Option<Seconds>,
     /// How long it may be served stale when the origin fails (RFC 5861 §4).
     pub stale_if_error: Option<Seconds>,
+    /// Fields that are not for reuse, while the rest is: what `no-cache` and `private` name when
+    /// they name something (§5.2.2.4 and §5.2.2.7).
+    pub withheld: Vec<HeaderName>,
 }
 
 impl CacheControl {
+    /// What a response says to a cache that listens to the fields called `targets`, the most
+    /// specific first: the first one that is well-formed and says something, or else
+    /// `Cache-Control` (RFC 9213 §2.2).
+    pub fn of(response: &HeaderMap, targets: &[HeaderName]) -> CacheControl {
+        targeted::control(response, targets).unwrap_or_else(|| CacheControl::plain(response))
+    }
+
     /// Reads all `Cache-Control` fields of a response.
-    pub fn of(response: &HeaderMap) -> CacheControl {
+    fn plain(response: &HeaderMap) -> CacheControl {
         let mut control = CacheControl::default();
         each_directive(response, |name, argument| match name {
             b"no-store" => control.no_store = true,
-            b"no-cache" => control.no_cache = true,
-            b"private" => control.private = true,
+            b"no-cache" => control.no_cache |= !control.withholds(argument),
+            b"private" => control.private |= !control.withholds(argument),
             b"public" => control.public = true,
             b"must-revalidate" => control.must_revalidate = true,
             b"proxy-revalidate" => control.proxy_revalidate = true,
@@ -87,6 +109,24 @@ impl CacheControl {
             _ => {}
         });
         control
+    }
+
+    /// Notes the field names in `argument`. Without any, or with one that is none, or with too
+    /// many, nothing is noted and the directive is about the whole response.
+    pub(crate) fn withholds(&mut self, argument: Option<&[u8]>) -> bool {
+        let Some(argument) = argument else { return false };
+        let words = argument.split(|byte| *byte == b',').map(|word| word.trim_ascii());
+        let words = words.filter(|word| !word.is_empty());
+        let names: Option<Vec<HeaderName>> =
+            words.map(|word| HeaderName::from_bytes(word).ok()).collect();
+        let fits = |names: &Vec<HeaderName>| {
+            !names.is_empty()
+                && !names.iter().any(|name| NEVER_WITHHELD.contains(name))
+                && self.withheld.len() + names.len() <= WITHHELD_FIELDS_MAX
+        };
+        let Some(names) = names.filter(fits) else { return false };
+        self.withheld.extend(names);
+        true
     }
 }
 
@@ -126,6 +166,21 @@ impl RequestDirectives {
     }
 }
 
+/// Without these the rest of a response means something else, to us or to viewers.
+const NEVER_WITHHELD: [HeaderName; 11] = [
+    AGE,
+    CACHE_CONTROL,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    DATE,
+    ETAG,
+    EXPIRES,
+    LAST_MODIFIED,
+    VARY,
+];
+
 /// The longest directive we know. A longer name is unknown, whatever it is.
 const NAME_BYTES_MAX: usize = "stale-while-revalidate".len();
 
@@ -133,12 +188,16 @@ const NAME_BYTES_MAX: usize = "stale-while-revalidate".len();
 fn each_directive(headers: &HeaderMap, mut read: impl FnMut(&[u8], Option<&[u8]>)) {
     for member in field::all_members(headers, &CACHE_CONTROL) {
         let mut parts = member.splitn(2, |byte| *byte == b'=');
-        let name = parts.next().unwrap_or_default().trim_ascii_end();
+        let spaced = parts.next().unwrap_or_default();
+        let name = spaced.trim_ascii_end();
+        // No space belongs before the `=` (RFC 9111 §5.2): then there is no telling what is meant.
+        let is_clear = name.len() == spaced.len();
+        let argument = parts.next().map(|argument| if is_clear { unquote(argument) } else { b"" });
         let mut buffer = [0; NAME_BYTES_MAX];
         if let Some(lowered) = buffer.get_mut(..name.len()) {
             lowered.copy_from_slice(name);
             lowered.make_ascii_lowercase();
-            read(lowered, parts.next().map(unquote));
+            read(lowered, argument);
         }
     }
 }
@@ -167,7 +226,7 @@ mod tests {
     use crate::testing::fields;
 
     fn response(value: &str) -> CacheControl {
-        CacheControl::of(&fields(&format!("cache-control:{value}")))
+        CacheControl::plain(&fields(&format!("cache-control:{value}")))
     }
 
     fn request(value: &str) -> RequestDirectives {
@@ -213,6 +272,7 @@ mod tests {
             s_maxage: Some(Seconds(2)),
             stale_while_revalidate: Some(Seconds(3)),
             stale_if_error: Some(Seconds(4)),
+            ..CacheControl::default()
         };
         assert_eq!(response(all), expect);
     }
@@ -236,9 +296,24 @@ mod tests {
     #[test]
     fn a_malformed_lifetime_is_no_lifetime() {
         // RFC 9111 §4.2.1: invalid freshness information is encouraged to be taken as stale.
-        for bad in ["max-age", "max-age=", "max-age=-1", "max-age=1.5", "max-age=x", "max-age= 5"] {
+        for bad in [
+            "max-age",
+            "max-age=",
+            "max-age=-1",
+            "max-age=1.5",
+            "max-age=60.0",
+            "max-age=x60",
+            "max-age=60x",
+            "max-age='60'",
+            "max-age= 60",
+            "max-age =60",
+            "max-age = 60",
+            "max-age=60 60",
+            "max-age=\"\"",
+        ] {
             assert_eq!(response(bad).max_age, Some(Seconds::ZERO), "{bad}");
         }
+        assert_eq!(response("max-age=0060").max_age, Some(Seconds(60)));
         assert_eq!(response(r#"max-age="60""#).max_age, Some(Seconds(60)));
         assert_eq!(response(r#"max-age="60"#).max_age, Some(Seconds::ZERO));
         assert_eq!(response("max-age=99999999999").max_age, Some(Seconds::MAX));
@@ -250,16 +325,38 @@ mod tests {
         assert_eq!(response("max-age=60, max-age=30, max-age=90").max_age, Some(Seconds(30)));
         assert_eq!(response("s-maxage=60, s-maxage=x").s_maxage, Some(Seconds::ZERO));
         let lines = fields("cache-control:max-age=60|cache-control:max-age=10, no-cache");
-        let control = CacheControl::of(&lines);
+        let control = CacheControl::plain(&lines);
         assert_eq!((control.max_age, control.no_cache), (Some(Seconds(10)), true));
     }
 
     #[test]
-    fn a_qualified_directive_counts_as_the_unqualified_one() {
-        // RFC 9111 §5.2.2.4 and §5.2.2.7: caches may treat them so.
-        assert!(response(r#"no-cache="Set-Cookie, X""#).no_cache);
-        assert!(response(r#"private="X-User""#).private);
-        assert!(response("private=X-User").private);
+    fn a_qualified_directive_is_about_the_fields_it_names() {
+        // RFC 9111 §5.2.2.4 and §5.2.2.7; both forms of an argument are taken (§5.2).
+        for (value, expect) in [
+            (r#"no-cache="Set-Cookie, X""#, "set-cookie x"),
+            (r#"private="X-User""#, "x-user"),
+            ("private=X-User", "x-user"),
+            (r#"no-cache="a", private=", b ,""#, "a b"),
+        ] {
+            let control = response(value);
+            let withheld: Vec<&str> = control.withheld.iter().map(HeaderName::as_str).collect();
+            assert_eq!(withheld.join(" "), expect, "{value}");
+            assert!(!control.no_cache && !control.private, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_qualification_that_names_nothing_is_about_the_whole_response() {
+        let many: Vec<String> = (0..=WITHHELD_FIELDS_MAX).map(|at| format!("x-{at}")).collect();
+        let (fits, too_many) = (many[1..].join(","), many.join(","));
+        assert!(!response(&format!("private=\"{fits}\"")).private);
+        for argument in ["", " ,", "a b", "a, caf\u{e9}", "\\", &too_many] {
+            assert!(response(&format!("private=\"{argument}\"")).private, "{argument}");
+            assert!(response(&format!("no-cache=\"{argument}\"")).no_cache, "{argument}");
+        }
+        for value in ["no-cache=", "no-cache=\"a", "no-cache =\"a\"", "no-cache=a, no-cache"] {
+            assert!(response(value).no_cache, "{value}");
+        }
     }
 
     #[test]
@@ -267,7 +364,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         let value = HeaderValue::from_bytes(b"\xff\xfe, no-store, \"\x80").unwrap();
         headers.insert(CACHE_CONTROL, value);
-        assert!(CacheControl::of(&headers).no_store);
+        assert!(CacheControl::plain(&headers).no_store);
     }
 
     #[test]
@@ -300,7 +397,7 @@ mod tests {
         fn any_bytes_parse(bytes in proptest::collection::vec(0u8.., 0..120)) {
             if let Ok(value) = HeaderValue::from_bytes(&bytes) {
                 let headers = HeaderMap::from_iter([(CACHE_CONTROL, value)]);
-                CacheControl::of(&headers);
+                CacheControl::plain(&headers);
                 RequestDirectives::of(&headers);
             }
         }
@@ -309,7 +406,7 @@ mod tests {
         fn no_store_is_seen_beside_anything(noise in "[a-z0-9=\", \\\\-]{0,60}") {
             let mut headers = fields("cache-control:no-store");
             headers.append(CACHE_CONTROL, HeaderValue::from_str(&noise).unwrap());
-            prop_assert!(CacheControl::of(&headers).no_store);
+            prop_assert!(CacheControl::plain(&headers).no_store);
         }
 
         #[test]
@@ -318,7 +415,7 @@ mod tests {
             for member in &members {
                 lines.append(CACHE_CONTROL, HeaderValue::from_str(member).unwrap());
             }
-            prop_assert_eq!(CacheControl::of(&lines), response(&members.join(" ,")));
+            prop_assert_eq!(CacheControl::plain(&lines), response(&members.join(" ,")));
             prop_assert_eq!(RequestDirectives::of(&lines), request(&members.join(",")));
         }
     }

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{AGE, DATE, EXPIRES};
+use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use model::CachePolicy;
 
@@ -17,26 +17,47 @@ use crate::field;
 /// The policy's default, made for content, would keep a 404 for a day.
 const ERROR_LIFETIME: Duration = Duration::from_secs(10);
 
+/// What share of the time since it was last modified a response is guessed to stay good: a tenth,
+/// as RFC 9111 §4.2.2 suggests.
+const HEURISTIC_SHARE: u32 = 10;
+/// The longest guess.
+const HEURISTIC_MAX: Duration = Duration::from_secs(86_400);
+
 /// The year 10000, for which the format of RFC 9110 §5.6.7 has no room.
 const AFTER_ALL_DATES: Duration = Duration::from_secs(253_402_300_800);
 
 /// The lifetime in the response itself (RFC 9111 §4.2.1), if it names one.
 pub(crate) fn explicit_lifetime(control: &CacheControl, response: &HeaderMap) -> Option<Duration> {
     let directive = control.s_maxage.or(control.max_age).map(Seconds::duration);
-    directive.or_else(|| expires(response))
+    directive.or_else(|| expires(response).filter(|_| !control.is_targeted))
 }
 
-/// The lifetime under `policy`, given what the origin said.
+/// What can be guessed from `Last-Modified` (RFC 9111 §4.2.2): nothing without it, or when it lies
+/// after `Date`.
+pub(crate) fn heuristic_lifetime(response: &HeaderMap) -> Duration {
+    let dates = field::date(response, &DATE).zip(field::date(response, &LAST_MODIFIED));
+    let since = dates.and_then(|(date, modified)| date.duration_since(modified).ok());
+    (since.unwrap_or_default() / HEURISTIC_SHARE).min(HEURISTIC_MAX)
+}
+
+/// The lifetime under `policy`, given what the origin said, or else what can be guessed. The
+/// policy's default is no guess, so it comes first; where it is zero nobody but the RFC has an
+/// opinion.
 pub(crate) fn lifetime(
     explicit: Option<Duration>,
+    heuristic: Duration,
     status: StatusCode,
     policy: &CachePolicy,
 ) -> Duration {
     let is_error = status.is_client_error() || status.is_server_error();
+    let default = match policy.default_ttl() {
+        Duration::ZERO => heuristic,
+        default => default,
+    };
     let uncapped = match explicit {
         Some(explicit) => explicit.max(policy.min_ttl()),
-        None if is_error => policy.default_ttl().min(ERROR_LIFETIME),
-        None => policy.default_ttl().max(policy.min_ttl()),
+        None if is_error => default.min(ERROR_LIFETIME),
+        None => default.max(policy.min_ttl()),
     };
     uncapped.min(policy.max_ttl())
 }
@@ -91,7 +112,7 @@ mod tests {
 
     fn explicit(lines: &str) -> Option<Duration> {
         let headers = fields(lines);
-        explicit_lifetime(&CacheControl::of(&headers), &headers)
+        explicit_lifetime(&CacheControl::of(&headers, &[]), &headers)
     }
 
     #[test]
@@ -164,16 +185,72 @@ mod tests {
             (None, policy(0, 100, 0), 0),
             (Some(50), policy(2000, 100, 1000), 1000),
         ] {
-            let found = lifetime(origin.map(secs), StatusCode::OK, &policy);
+            let found = lifetime(origin.map(secs), secs(0), StatusCode::OK, &policy);
             assert_eq!(found, secs(expect), "{origin:?} {policy:?}");
         }
     }
 
     #[test]
+    fn a_tenth_of_the_time_since_it_was_modified_is_the_guess() {
+        // RFC 9111 §4.2.2.
+        for (lines, expect) in [
+            (format!("date:{NOON}|last-modified:{EARLIER}"), 1),
+            (format!("date:{NOON}|last-modified:{NOON}"), 0),
+            (format!("date:{NOON}|last-modified:{LATER}"), 0),
+            (format!("date:{NOON}|last-modified:Sat, 05 Nov 1994 08:49:37 GMT"), 8_640),
+            (format!("date:{NOON}|last-modified:Sun, 06 Nov 1983 08:49:37 GMT"), 86_400),
+            (format!("date:{NOON}|last-modified:yesterday"), 0),
+            (format!("last-modified:{EARLIER}"), 0),
+            (format!("date:{NOON}"), 0),
+        ] {
+            assert_eq!(heuristic_lifetime(&fields(&lines)), secs(expect), "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_guess_counts_only_where_nobody_has_said_anything() {
+        // RFC 9111 §4.2.2: never beside an explicit lifetime; a default is the operator's word.
+        let policy =
+            |default| CachePolicy { default_ttl_seconds: default, ..CachePolicy::default() };
+        for (explicit, default, expect) in
+            [(None, 0, 50), (None, 7, 7), (Some(3), 0, 3), (Some(0), 0, 0)]
+        {
+            let found = lifetime(explicit.map(secs), secs(50), StatusCode::OK, &policy(default));
+            assert_eq!(found, secs(expect), "{explicit:?} {default}");
+        }
+        let capped = CachePolicy { max_ttl_seconds: 9, ..policy(0) };
+        assert_eq!(lifetime(None, secs(50), StatusCode::OK, &capped), secs(9));
+    }
+
+    #[test]
+    fn a_date_in_a_form_of_no_standard_lies_in_the_past() {
+        // RFC 9110 §5.6.7: three forms, case-sensitive, each with its own punctuation.
+        for value in [
+            "THU, 18 Aug 2050 02:01:18 GMT",
+            "Thu, 18 AUG 2050 02:01:18 GMT",
+            "Thu, 18 Aug 2050 02:01:18 gMT",
+            "Thu, 18 Aug 2050 02:01:18 UTC",
+            "Thu, 18 Aug 50 02:01:18 GMT",
+            "Thu 18 Aug 2050 02:01:18 GMT",
+            "Thu, 18  Aug  2050 02:01:18 GMT",
+            "Thu, 18-Aug-2050 02:01:18 GMT",
+            "Thu, 18 Aug 2050 02.01.18 GMT",
+            "Thu, 18 Aug 2050 2:01:18 GMT",
+            "2050-08-18T02:01:18Z",
+        ] {
+            let lines = format!("date:{NOON}|expires:{value}");
+            assert_eq!(explicit(&lines), Some(Duration::ZERO), "{value}");
+        }
+        let lines = format!("date:{NOON}|expires:Thu, 18 Aug 2050 02:01:18 GMT");
+        assert!(explicit(&lines).unwrap() > secs(1_000_000_000));
+    }
+
+    #[test]
     fn an_error_without_a_lifetime_is_kept_for_seconds_only() {
         let policy = CachePolicy { min_ttl_seconds: 60, ..CachePolicy::default() };
-        assert_eq!(lifetime(None, StatusCode::NOT_FOUND, &policy), ERROR_LIFETIME);
-        assert_eq!(lifetime(Some(secs(99)), StatusCode::NOT_FOUND, &policy), secs(99));
+        let lifetime = |explicit| lifetime(explicit, secs(99), StatusCode::NOT_FOUND, &policy);
+        assert_eq!(lifetime(None), ERROR_LIFETIME);
+        assert_eq!(lifetime(Some(secs(99))), secs(99));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use http::header::{
 };
 
 use crate::field;
+use crate::forward::CDN_LOOP;
 
 /// Fields that end here whether or not `Connection` lists them.
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -36,11 +37,17 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 /// a `no-store` could be listed away, without the second the request would have no target.
 const END_TO_END: [HeaderName; 2] = [CACHE_CONTROL, HOST];
 
+/// Whether `Connection` cannot take a field away. `CDN-Loop` would be the first that who builds a
+/// loop lists (RFC 8586 §3).
+fn is_end_to_end(name: &HeaderName) -> bool {
+    END_TO_END.contains(name) || *name == CDN_LOOP
+}
+
 /// Removes the fields that `Connection` lists and those that end at this hop anyway.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let listed: Vec<HeaderName> = field::all_members(headers, &CONNECTION)
         .filter_map(|option| HeaderName::from_bytes(option).ok())
-        .filter(|name| !END_TO_END.contains(name))
+        .filter(|name| !is_end_to_end(name))
         .collect();
     for name in listed.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
@@ -68,8 +75,9 @@ mod tests {
     #[test]
     fn connection_cannot_take_away_what_a_cache_depends_on() {
         // RFC 9110 §7.6.1: a sender must not list a field meant for all recipients.
-        let mut headers = fields("connection:Cache-Control, host|cache-control:no-store|host:a");
+        let kept = "cache-control:no-store|host:a|cdn-loop:x";
+        let mut headers = fields(&format!("connection:Cache-Control, host, CDN-Loop|{kept}"));
         strip_hop_by_hop(&mut headers);
-        assert_eq!(headers, fields("cache-control:no-store|host:a"));
+        assert_eq!(headers, fields(kept));
     }
 }

@@ -1,17 +1,22 @@
 //! The HTTP caching RFCs as verdicts with reasons.
 //!
 //! May this response be kept, for how long, may it be served to this viewer, what must the origin
-//! be asked, what does the viewer get: RFC 9110, 9111, 5861 and 9211 for a shared cache, with the
-//! TTL policy of CloudFront on top. Where the two part, the RFC wins.
+//! be asked, what does the viewer get, what does a change do away with: RFC 9110, 9111, 5861, 8586,
+//! 9211, 9213 and 9875 for a shared cache, with the TTL policy of CloudFront on top. Where they
+//! part, the RFC wins.
 //! Values in, values out: nothing here reads a clock, waits, logs or touches a body.
 
 pub mod directive;
+pub mod targeted;
 pub mod storable;
 pub mod freshness;
 pub mod plan;
 pub mod key;
 pub mod variant;
 pub mod tags;
+pub mod groups;
+pub mod invalidate;
+pub mod forward;
 pub mod revalidate;
 pub mod range;
 pub mod multipart;
@@ -20,12 +25,15 @@ pub mod hop;
 
 mod etag;
 mod field;
+mod sf;
 #[cfg(test)]
 mod testing;
 
 pub use directive::{CacheControl, RequestDirectives, Seconds};
+pub use forward::{CDN_LOOP, Expectation, Passage, Reach, count_forward, meet_expectation};
 pub use freshness::{ensure_date, initial_age, said_age};
 pub use hop::strip_hop_by_hop;
+pub use invalidate::invalidated;
 pub use key::key;
 pub use multipart::Multipart;
 pub use plan::{Plan, Stored, Validity, Why, is_failure, may_serve_on_error, plan};
@@ -34,6 +42,6 @@ pub use revalidate::{
     Condition, Validators, evaluate, freshen, matches, matches_strongly, not_modified_fields,
 };
 pub use status::{CacheStatus, Handling};
-pub use storable::{Terms, Unstorable, storable};
+pub use storable::{Terms, Unstorable, reusable, storable};
 pub use tags::{TAG_FIELDS, tags};
 pub use variant::{Vary, variant_key, vary};

@@ -93,6 +93,23 @@ impl Why {
             Why::Bypass => "bypass",
         }
     }
+
+    /// What `fwd` leaves open, for `detail` (RFC 9211 §2.8).
+    pub const fn detail(self) -> Option<&'static str> {
+        match self {
+            Why::Softened => Some("softened"),
+            Why::Unproven => Some("unproven"),
+            Why::NoCache | Why::RequestNoCache => Some("no-cache"),
+            Why::RequestMaxAge => Some("max-age"),
+            Why::RequestMinFresh => Some("min-fresh"),
+            Why::Missing
+            | Why::VaryMissing
+            | Why::Unusable
+            | Why::Stale
+            | Why::Method
+            | Why::Bypass => None,
+        }
+    }
 }
 
 /// What to do with a request. A caller that knows better why nothing is stored replaces

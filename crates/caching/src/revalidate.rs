@@ -16,7 +16,9 @@ use model::object::Head;
 
 use crate::etag::{self, EntityTag};
 use crate::field;
+use crate::groups::CACHE_GROUPS;
 use crate::hop::strip_hop_by_hop;
+use crate::targeted::CDN_CACHE_CONTROL;
 
 /// What the origin can be asked about a copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -166,7 +168,9 @@ pub fn not_modified_fields(response: &HeaderMap) -> HeaderMap {
     let mut fields = HeaderMap::new();
     let last_modified = EntityTag::of(response).is_none().then_some(LAST_MODIFIED);
     let required = [CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, VARY];
-    for name in required.into_iter().chain(last_modified) {
+    // Extensions that guide caches further down as the first of these does (RFC 9213, RFC 9875).
+    let guides = [&CDN_CACHE_CONTROL, &CACHE_GROUPS].into_iter().cloned();
+    for name in required.into_iter().chain(last_modified).chain(guides) {
         for value in response.get_all(&name) {
             fields.append(&name, value.clone());
         }
@@ -375,6 +379,7 @@ mod tests {
     fn a_304_carries_what_a_cache_needs() {
         // RFC 9110 §15.4.5.
         let guide = format!("cache-control:a|cache-control:b|date:{NOON}|expires:0|vary:x");
+        let guide = format!("{guide}|cdn-cache-control:c|cache-groups:\"d\"");
         let rest = "content-location:/a|content-type:text/plain|content-length:3|set-cookie:a=b";
         let response = fields(&format!("{guide}|{rest}|etag:\"a\"|last-modified:{NOON}"));
         let expect = fields(&format!("{guide}|content-location:/a|etag:\"a\""));

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
+use http::header::{AUTHORIZATION, COOKIE, HeaderName, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 use model::CachePolicy;
 use model::limits::VARY_FIELDS_MAX;
@@ -14,7 +14,8 @@ use model::limits::VARY_FIELDS_MAX;
 use crate::directive::{CacheControl, RequestDirectives, Seconds};
 use crate::freshness;
 use crate::revalidate::Validators;
-use crate::tags::tags;
+use crate::tags;
+use crate::targeted::CDN_CACHE_CONTROL;
 use crate::variant::{Vary, vary};
 
 /// How a stored response may be served.
@@ -135,7 +136,7 @@ pub fn storable(
     response: &HeaderMap,
     policy: &CachePolicy,
 ) -> Result<Terms, Unstorable> {
-    let control = CacheControl::of(response);
+    let control = CacheControl::of(response, targets(policy));
     check_message(method, status, &control)?;
     check_sharing(request, response, &control)?;
     if policy.max_ttl().is_zero() {
@@ -148,18 +149,37 @@ pub fn storable(
     // One viewer's cookie goes to others only when the origin itself asked for reuse: not by the
     // policy's default or minimum, and not by the 304 that another viewer's request brought.
     let reuse_asked = explicit.is_some_and(|time| !time.is_zero()) && !control.no_cache;
-    if response.contains_key(SET_COOKIE) && !reuse_asked {
+    let is_kept = |name| response.contains_key(&name) && !control.withheld.contains(&name);
+    if is_kept(SET_COOKIE) && !reuse_asked {
         return Err(Unstorable::SetCookie);
     }
     // Nor is what a cookie may have shaped kept for all, unless the origin says that it may be.
     if explicit.is_none() && request.contains_key(COOKIE) {
         return Err(Unstorable::Cookie);
     }
-    let terms = Terms::new(&control, freshness::lifetime(explicit, status, policy), policy);
+    let heuristic = freshness::heuristic_lifetime(response);
+    let lifetime = freshness::lifetime(explicit, heuristic, status, policy);
+    let terms = Terms::new(&control, lifetime, policy);
     if !terms.serves_unvalidated() && Validators::of(response).is_none() {
         return Err(Unstorable::NeverFresh);
     }
     Ok(terms)
+}
+
+/// The fields of a response that may be reused, when these are not all of them: what `no-cache` or
+/// `private` name is for the request that was answered with it (RFC 9111 §5.2.2.4 and §5.2.2.7).
+pub fn reusable(response: &HeaderMap, policy: &CachePolicy) -> Option<HeaderMap> {
+    let CacheControl { withheld, .. } = CacheControl::of(response, targets(policy));
+    withheld.iter().any(|name| response.contains_key(name)).then(|| {
+        let mut kept = response.clone();
+        withheld.iter().for_each(|name| drop(kept.remove(name)));
+        kept
+    })
+}
+
+/// The fields that are targeted at a cache under `policy`, the most specific first.
+fn targets(_: &CachePolicy) -> &[HeaderName] {
+    std::slice::from_ref(&CDN_CACHE_CONTROL)
 }
 
 /// What method, status and directives prohibit (RFC 9111 §3).
@@ -199,7 +219,7 @@ fn check_sharing(
     if request.contains_key(AUTHORIZATION) && !is_for_all {
         return Err(Unstorable::Authorization);
     }
-    tags(response)?;
+    tags::check(response)?;
     match vary(response) {
         Vary::Any => Err(Unstorable::VaryAny),
         Vary::Fields(fields) if fields.len() > VARY_FIELDS_MAX => Err(Unstorable::VaryTooMany),
@@ -226,7 +246,7 @@ fn is_understood(status: StatusCode) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{LATER, NOON, fields, secs};
+    use crate::testing::{EARLIER, LATER, NOON, fields, secs};
 
     fn verdict(request: &str, status: u16, response: &str) -> Result<Terms, Unstorable> {
         let status = StatusCode::from_u16(status).unwrap();
@@ -302,9 +322,84 @@ mod tests {
     #[test]
     fn private_is_never_kept() {
         // RFC 9111 §5.2.2.7.
-        for value in ["private", "private, max-age=60", "public, s-maxage=60, private=\"x\""] {
+        for value in ["private", "private, max-age=60", "public, s-maxage=60, private=\"\""] {
             check("", 200, &format!("cache-control:{value}"), Err(Unstorable::Private));
         }
+    }
+
+    #[test]
+    fn what_no_cache_and_private_name_is_left_out_and_the_rest_kept() {
+        // RFC 9111 §5.2.2.4 and §5.2.2.7.
+        for (directives, expect) in [
+            ("no-cache=\"a\", max-age=60", "b:2|c:3"),
+            ("private=\"A, c\", max-age=60", "b:2"),
+            ("no-cache=\"a\", private=\"b\", max-age=60", "c:3"),
+        ] {
+            let response = format!("a:1|b:2|c:3|cache-control:{directives}");
+            check("", 200, &response, Ok(60));
+            let kept = reusable(&fields(&response), &CachePolicy::default()).unwrap();
+            assert_eq!(kept, fields(&format!("{expect}|cache-control:{directives}")));
+        }
+        let all = fields("a:1|cache-control:no-cache=\"x\", max-age=60");
+        assert_eq!(reusable(&all, &CachePolicy::default()), None);
+    }
+
+    #[test]
+    fn a_cookie_that_is_left_out_keeps_nothing_else_out() {
+        // RFC 9111 §5.2.2.4.
+        check("", 200, "set-cookie:a=b|cache-control:no-cache=\"Set-Cookie\"", Ok(86_400));
+        check("", 200, "set-cookie:a=b|cache-control:no-cache=\"x\"", Err(Unstorable::SetCookie));
+    }
+
+    #[test]
+    fn a_field_without_which_the_rest_means_something_else_is_not_left_out() {
+        for name in ["Vary", "cache-control", "Content-Encoding"] {
+            let response = format!("cache-control:private=\"{name}\"");
+            check("", 200, &response, Err(Unstorable::Private));
+        }
+    }
+
+    #[test]
+    fn a_targeted_field_decides_alone() {
+        // RFC 9213 §2.2.
+        let date = format!("date:{NOON}|expires:{LATER}|");
+        for (targeted, rest, expect) in [
+            ("max-age=60", "cache-control:no-store", Ok(60)),
+            ("max-age=60", "cache-control:private, max-age=5", Ok(60)),
+            ("max-age=60", "expires:0", Ok(60)),
+            ("s-maxage=60, max-age=5", "cache-control:max-age=9", Ok(60)),
+            ("no-store", "cache-control:max-age=60", Err(Unstorable::NoStore)),
+            ("private", "cache-control:max-age=60", Err(Unstorable::Private)),
+            ("max-age=0", &date, Err(Unstorable::NeverFresh)),
+            ("foo", &date, Ok(86_400)),
+            ("no-cache", "etag:\"a\"", Ok(86_400)),
+            ("&&&", "cache-control:no-store", Err(Unstorable::NoStore)),
+            ("max-age=\"60\"", "cache-control:max-age=5", Ok(5)),
+        ] {
+            check("", 200, &format!("cdn-cache-control:{targeted}|{rest}"), expect);
+        }
+    }
+
+    #[test]
+    fn a_guess_keeps_what_nobody_has_said_anything_about() {
+        // RFC 9111 §4.2.2, RFC 9110 §15.1.
+        let policy = CachePolicy { default_ttl_seconds: 0, ..CachePolicy::default() };
+        let response = format!("date:{NOON}|last-modified:{EARLIER}");
+        let guessed = |status: u16, lines: &str| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let response = fields(&format!("{response}|{lines}"));
+            storable(&Method::GET, &fields(""), status, &response, &policy)
+        };
+        for status in [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501] {
+            assert_eq!(guessed(status, "").map(|terms| terms.lifetime), Ok(secs(1)), "{status}");
+        }
+        for status in [201, 202, 302, 307, 403, 500, 502, 503, 504, 599] {
+            assert_eq!(guessed(status, ""), Err(Unstorable::Status), "{status}");
+            let public = guessed(status, "cache-control:public");
+            assert_eq!(public.map(|terms| terms.lifetime), Ok(secs(1)), "{status}");
+        }
+        let silent = storable(&Method::GET, &fields(""), StatusCode::OK, &fields(""), &policy);
+        assert_eq!(silent, Err(Unstorable::NeverFresh));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
+use model::{Attributes, Host, Path};
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, the example date of RFC 9110 §5.6.7.
 pub(crate) const NOON: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
@@ -34,4 +35,10 @@ pub(crate) fn fields(lines: &str) -> HeaderMap {
         headers.append(name, HeaderValue::from_bytes(value.trim().as_bytes()).expect("a value"));
     }
     headers
+}
+
+/// What is at that path of that host.
+pub(crate) fn attributes(host: &str, path: &str) -> Attributes {
+    let (host, path) = (Host::parse(host).expect("a host"), Path::parse(path).expect("a path"));
+    Attributes { distribution: "shop".parse().expect("a name"), host, path }
 }

@@ -36,6 +36,6 @@ pub use object::{Attributes, Object};
 pub use origin::Origin;
 pub use policy::{CachePolicy, OriginRequestPolicy, ResponseHeadersPolicy};
 pub use position::LogPosition;
-pub use purging::{Freshness, Purging, WhenFenced};
+pub use purging::{Freshness, Purging, UnsafeMethods, WhenFenced};
 pub use tag::{Tag, Tags};
 pub use url::{Host, Path};

@@ -137,6 +137,12 @@ pub const RANGES_MAX: usize = 32;
 pub const PART_HEAD_BYTES: u64 = 80;
 /// Variants (RFC 9111 §4.1) are separate objects; this bounds the field names one `Vary` may list.
 pub const VARY_FIELDS_MAX: usize = 32;
+/// Fields that `no-cache` and `private` of one response may name; beyond it they are about all of
+/// the response, which is always safe.
+pub const WITHHELD_FIELDS_MAX: usize = 32;
+/// Times that a request may have passed this mesh already (RFC 8586): a chain of distributions,
+/// each the origin of another, is rarely longer than two.
+pub const CDN_LOOPS_MAX: usize = 4;
 
 /// Owners remembered for each ring position: the owner and its successors.
 pub const OWNERS_MAX: usize = 4;
@@ -163,6 +169,9 @@ pub const SUBMIT: Duration = Duration::from_secs(10);
 /// How long a purge is waited for unless its caller says otherwise: longer than a standard lease
 /// takes to run out everywhere.
 pub const PURGE_WAIT: Duration = Duration::from_secs(30);
+/// How long the answer to a `POST` or the like waits for the log to take the purge that it stands
+/// for; then it goes out, and the purge is tried again behind it.
+pub const INVALIDATION_WAIT: Duration = Duration::from_secs(2);
 /// A wall clock further from a peer's than this is called out: certificates and `Date` arithmetic
 /// depend on it.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);

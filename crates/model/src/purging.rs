@@ -20,6 +20,9 @@ pub struct Purging {
     /// Whether viewers see `Surrogate-Key` and `Cache-Tag`.
     #[serde(default)]
     pub expose_tags: bool,
+    /// What a request that changes something at the origin does to cached responses.
+    #[serde(default)]
+    pub unsafe_methods: UnsafeMethods,
     /// SHA-256, in hex, of the token that allows `PURGE` on the viewer port; off if there is none.
     #[serde(default)]
     pub viewer_token_sha256: Option<Digest>,
@@ -50,6 +53,21 @@ pub enum WhenFenced {
     StaleOk,
 }
 
+/// What a `POST`, `PUT`, `DELETE` or the like does to cached responses, once the origin has
+/// answered it without an error (RFC 9111 §4.4, RFC 9875).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnsafeMethods {
+    /// Does away with what is cached for its URL, for the `Location` and `Content-Location` of the
+    /// answer, and for the cache groups that it names, on every node. Each is a purge in the log,
+    /// and the answer waits for it.
+    #[default]
+    Invalidate,
+    /// Nothing, as CloudFront has it: for APIs that change things all the time and whose answers
+    /// are not cached anyway.
+    Ignore,
+}
+
 fn yes() -> bool {
     true
 }
@@ -61,6 +79,7 @@ impl Default for Purging {
             when_fenced: WhenFenced::default(),
             stop_in_flight: true,
             expose_tags: false,
+            unsafe_methods: UnsafeMethods::default(),
             viewer_token_sha256: None,
         }
     }

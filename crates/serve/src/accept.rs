@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use caching::Expectation;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::limits::CONFIRM;
 use model::{Attributes, Distribution, Freshness, Host, LogPosition, Moment, Path, Tier};
@@ -12,6 +13,7 @@ use crate::account::Account;
 use crate::body::Body;
 use crate::message::Request;
 use crate::refusal::Refusal;
+use crate::walk;
 use crate::want::{Asker, Effort, Footing, Want};
 use crate::world::{Interim, World};
 
@@ -53,6 +55,12 @@ pub(crate) fn visit(
     let mut headers = request.headers;
     caching::strip_hop_by_hop(&mut headers);
     headers.remove(http::header::HOST);
+    if walk::passage(world, &distribution).is_repeated_in(&headers) {
+        return Err(Refusal::Loop);
+    }
+    if caching::meet_expectation(&mut headers) == Expectation::Unknown {
+        return Err(Refusal::Expectation);
+    }
     note_viewer(&mut headers, request.viewer);
     let attributes = Attributes { distribution: distribution.name.clone(), host, path };
     Ok(Visit {

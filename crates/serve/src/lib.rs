@@ -20,6 +20,7 @@ mod accept;
 mod canary;
 mod fill;
 mod gate;
+mod invalidate;
 mod pass;
 mod purge;
 mod refresh;

@@ -2,32 +2,43 @@
 //! unharmed.
 //!
 //! Bodies stream both ways, trailers and interim responses included. Nothing is stored, retried or
-//! collapsed.
+//! collapsed; what the origin's answer does away with goes before the viewer hears of it.
 
-use http::header::VIA;
+use caching::{CDN_LOOP, Reach};
+use http::header::{ALLOW, VIA};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::accept::Visit;
 use crate::account::{Account, Source, Verdict};
 use crate::body::Body;
+use crate::invalidate;
 use crate::message::Response;
 use crate::refusal::Refusal;
 use crate::respond;
 use crate::walk;
 use crate::world::{OriginRequest, World};
 
+/// The methods that are served here.
+pub(crate) const ALLOWED: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
 /// Sends the visit to the origin and its answer to the viewer.
 pub(crate) async fn through(
     world: &World,
-    visit: Visit,
+    mut visit: Visit,
     account: &mut Account,
 ) -> Result<Response, Refusal> {
+    if caching::count_forward(&visit.method, &mut visit.headers) == Reach::Here {
+        return Ok(end_here(world, account));
+    }
     let no_origin = Refusal::Failed(wire::exchange::Failure::Misdirected);
     let behavior = &visit.distribution.default_cache_behavior;
     let origin = visit.distribution.origin_of(behavior).ok_or(no_origin)?;
     let mut headers = visit.headers;
     headers.append(VIA, walk::via(world));
+    headers.append(&CDN_LOOP, walk::passage(world, &visit.distribution).field_value());
     let request = OriginRequest {
-        method: visit.method,
+        method: visit.method.clone(),
         host: visit.attributes.host.clone(),
         target: visit.attributes.path.as_str().to_owned(),
         headers,
@@ -40,8 +51,19 @@ pub(crate) async fn through(
     let answer = answer.map_err(|error| Refusal::Failed(walk::failure_of(error)))?;
     let mut headers = answer.headers;
     caching::strip_hop_by_hop(&mut headers);
+    let scopes = caching::invalidated(&visit.method, answer.status, &headers, &visit.attributes);
+    invalidate::everywhere(world, &visit.distribution, scopes).await;
     respond::hide_tags(&visit.distribution, &mut headers);
     respond::sign(world, &mut headers, account, answer.status);
     let body = Body::Stream { stream: answer.body, bytes: answer.body_bytes };
     Ok(Response { status: answer.status, headers, body })
+}
+
+/// Answers an `OPTIONS` that must not go further (RFC 9110 §7.6.2).
+fn end_here(world: &World, account: &mut Account) -> Response {
+    let (status, mut headers) = (StatusCode::NO_CONTENT, HeaderMap::new());
+    headers.insert(ALLOW, ALLOWED);
+    account.detail = Some("max-forwards");
+    respond::sign(world, &mut headers, account, status);
+    Response { status, headers, body: Body::Empty }
 }

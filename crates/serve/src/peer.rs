@@ -70,6 +70,8 @@ fn failure_of(refusal: &Refusal) -> Failure {
         | Refusal::Token
         | Refusal::Purge
         | Refusal::Method
+        | Refusal::Loop
+        | Refusal::Expectation
         | Refusal::NotAnEdge
         | Refusal::UnknownHost => Failure::Misdirected,
     }

@@ -58,7 +58,10 @@ pub(crate) async fn follow(
         Sharing::Variant(key) if key == variant(want, &opening.head) => None,
         Sharing::Variant(_) => Some(Reading::Again),
     };
-    read(world, want, reader, account, judge).await
+    match read(world, want, reader, account, judge).await {
+        Reading::Here(obtained) => Reading::Here(obtained.for_others(want)),
+        other => other,
+    }
 }
 
 pub(crate) fn variant(want: &Want, head: &Head) -> CacheKey {

@@ -15,6 +15,12 @@ pub(crate) enum Refusal {
     /// A method that a cache must not pass on.
     #[error("this method is not served here")]
     Method,
+    /// The request has been through this mesh before, for the same distribution (RFC 8586).
+    #[error("this request goes round in a circle: it came back from where it was sent")]
+    Loop,
+    /// The viewer expects something other than `100-continue` (RFC 9110 §10.1.1).
+    #[error("nobody here knows what this request expects")]
+    Expectation,
     /// This node serves no viewers.
     #[error("this node is not an edge: viewers are served elsewhere")]
     NotAnEdge,
@@ -58,6 +64,8 @@ impl Refusal {
             Refusal::Host | Refusal::Target | Refusal::Purge => StatusCode::BAD_REQUEST,
             Refusal::Token => StatusCode::FORBIDDEN,
             Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::Loop => StatusCode::LOOP_DETECTED,
+            Refusal::Expectation => StatusCode::EXPECTATION_FAILED,
             Refusal::NotAnEdge | Refusal::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Refusal::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
             Refusal::Restarted | Refusal::Fenced => StatusCode::SERVICE_UNAVAILABLE,
@@ -75,6 +83,8 @@ impl Refusal {
             Refusal::Host => "bad-host",
             Refusal::Target => "bad-target",
             Refusal::Method => "method",
+            Refusal::Loop => "cdn-loop",
+            Refusal::Expectation => "expectation",
             Refusal::Token => "bad-token",
             Refusal::Purge => "bad-purge",
             Refusal::NotAnEdge => "not-an-edge",

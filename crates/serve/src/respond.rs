@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use caching::{ByteRange, CacheStatus, Condition, Handling, Multipart, Ranged, Why};
+use caching::{ByteRange, CacheStatus, Condition, Handling, Multipart, Ranged};
 use futures_util::StreamExt;
 use http::header::{
-    ACCEPT_RANGES, AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER,
-    VIA,
+    ACCEPT_RANGES, AGE, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    RETRY_AFTER, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use model::object::Head;
@@ -24,6 +24,7 @@ use crate::flights;
 use crate::gate::ServePermit;
 use crate::lookup::{Copy, Entry};
 use crate::message::Response;
+use crate::pass;
 use crate::refusal::Refusal;
 use crate::walk;
 use crate::want::Want;
@@ -50,6 +51,19 @@ impl Obtained {
         match self {
             Obtained::Stored(entry, _) => &Obtained::copy(entry).object.head,
             Obtained::Filling(opening, ..) => &opening.head,
+        }
+    }
+
+    /// The same for a request that did not bring it: less what is only for the one that did.
+    pub(crate) fn for_others(self, want: &Want) -> Obtained {
+        let Some(headers) = want.reusable(self.head()) else { return self };
+        match self {
+            Obtained::Stored(..) => self,
+            Obtained::Filling(opening, reader, permit) => {
+                let mut opening = Opening::clone(&opening);
+                opening.head.headers = headers;
+                Obtained::Filling(Arc::new(opening), reader, permit)
+            }
         }
     }
 
@@ -262,13 +276,9 @@ pub(crate) fn to_peer(
     account.status = head.status;
     match condition {
         Condition::NotModified => {
-            let mut headers = caching::not_modified_fields(&head.headers);
-            for name in caching::TAG_FIELDS {
-                let lines = head.headers.get_all(name).iter();
-                for line in lines {
-                    headers.append(name, line.clone());
-                }
-            }
+            // All of them: the asker freshens its copy with what the origin said since (RFC 9111
+            // §3.2), and only the viewer's own edge leaves out what a 304 need not carry.
+            let headers = head.headers.clone();
             let (status, body_bytes) = (StatusCode::NOT_MODIFIED, Some(0));
             account.status = status;
             let head = AnswerHead { status, headers, as_of, age, proof_age, body_bytes, trail };
@@ -293,10 +303,7 @@ pub(crate) fn refuse(world: &World, refusal: &Refusal, account: &mut Account) ->
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if *refusal == Refusal::Method {
-        headers.insert(
-            http::header::ALLOW,
-            HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-        );
+        headers.insert(ALLOW, pass::ALLOWED);
     }
     sign(world, &mut headers, account, status);
     let sentence = format!("{} {refusal}\n", status.as_u16());
@@ -348,20 +355,15 @@ fn trail(world: &World, above: &str, account: &Account, ttl: Option<i64>) -> Str
         ttl,
         stored: account.stored,
         collapsed: account.collapsed,
-        detail: account.detail.or(doubt(account.verdict)).or(Some(account.tier.as_str())),
+        detail: account.detail.or(reason(account.verdict)).or(Some(account.tier.as_str())),
     };
     if above.is_empty() { own.to_string() } else { format!("{above}, {own}") }
 }
 
-/// What besides its age kept a copy from being served.
-fn doubt(verdict: Verdict) -> Option<&'static str> {
+/// Why a copy was not served, where `fwd` does not say it all.
+fn reason(verdict: Verdict) -> Option<&'static str> {
     match verdict {
-        Verdict::Revalidated(Why::Softened) | Verdict::Forwarded(Why::Softened) => Some("softened"),
-        Verdict::Revalidated(Why::Unproven) | Verdict::Forwarded(Why::Unproven) => Some("unproven"),
-        Verdict::None
-        | Verdict::Hit
-        | Verdict::Stale
-        | Verdict::Revalidated(_)
-        | Verdict::Forwarded(_) => None,
+        Verdict::Revalidated(why) | Verdict::Forwarded(why) => why.detail(),
+        Verdict::None | Verdict::Hit | Verdict::Stale => None,
     }
 }

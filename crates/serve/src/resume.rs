@@ -58,8 +58,8 @@ pub(crate) async fn rest(
     };
     let same = is_same_response(head, &answered.head);
     // Rule R3: what goes out is known under the first part's tags.
-    let known = caching::tags(&head.headers).ok()?;
-    let tags = caching::tags(&answered.head.headers).ok()?;
+    let known = caching::tags(&want.attributes.host, &head.headers).ok()?;
+    let tags = caching::tags(&want.attributes.host, &answered.head.headers).ok()?;
     if !same || known.union(&tags) != known {
         return None;
     }

@@ -129,7 +129,7 @@ impl Fetch<'_> {
         let head = Head { as_of, ..caching::freshen(&copy.object.head, &answer.head) };
         let terms = self.terms(&head).ok();
         // Rule R3: the union, since the content is the old one and the names are new.
-        let tags = caching::tags(&head.headers).unwrap_or_default().union(&copy.object.tags);
+        let tags = self.tags(&head).union(&copy.object.tags);
         let object = Object { head: head.clone(), tags: tags.clone(), ..copy.object.clone() };
         let sharing = match &terms {
             Some(_) => self.share(&head),
@@ -153,6 +153,10 @@ impl Fetch<'_> {
         writer.open(opening);
         writer.append_all(&body);
         writer.complete();
+    }
+
+    fn tags(&self, head: &Head) -> Tags {
+        caching::tags(&self.want.attributes.host, &head.headers).unwrap_or_default()
     }
 
     fn terms(&self, head: &Head) -> Result<Terms, caching::Unstorable> {
@@ -200,7 +204,7 @@ impl Fetch<'_> {
             Err(reason) => Sharing::Nobody(reason.as_str()),
         };
         self.note_cacheability(answer.head.status, sharing);
-        let tags = caching::tags(&answer.head.headers).unwrap_or_default();
+        let tags = self.tags(&answer.head);
         let opening = Opening {
             head: answer.head.clone(),
             tags: tags.clone(),
@@ -309,8 +313,11 @@ impl Fetch<'_> {
         self.keep(key, Copy::new(object, terms));
     }
 
-    /// Keeps `copy`, unless it was purged meanwhile.
-    fn keep(&self, key: CacheKey, copy: Copy) {
+    /// Keeps `copy`, less what of it is not for reuse, unless it was purged meanwhile.
+    fn keep(&self, key: CacheKey, mut copy: Copy) {
+        if let Some(headers) = self.want.reusable(&copy.object.head) {
+            copy.object.head.headers = headers;
+        }
         let Object { head, tags, .. } = &copy.object;
         if Judge::new(self.world, self.want).lets_keep(head.as_of, tags, copy.born_at) {
             self.world.store.keep(key, Arc::new(Entry::Object(copy)));

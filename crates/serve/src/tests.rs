@@ -29,3 +29,5 @@ mod vary;
 mod large;
 mod refusals;
 mod pass;
+mod changes;
+mod standards;

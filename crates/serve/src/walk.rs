@@ -7,12 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use caching::Validators;
+use caching::{CDN_LOOP, Passage, Validators};
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, VIA};
 use model::limits::PEER_FIRST_BYTE;
 use model::object::Head;
-use model::{LogPosition, Member, Moment, NodeName, Tier};
+use model::{Distribution, LogPosition, Member, Moment, NodeName, Tier};
 use placement::{Hop, Walk};
 use wire::exchange::{Answer, AnswerHead, Failure, Question};
 
@@ -171,6 +171,7 @@ async fn ask_origin(
         validators.add_to(&mut headers);
     }
     headers.append(VIA, via(world));
+    headers.append(&CDN_LOOP, passage(world, &want.distribution).field_value());
     if want.effort != Effort::Ordinary {
         headers.append(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
@@ -229,6 +230,12 @@ pub(crate) fn failure_of(error: OriginError) -> Failure {
         OriginError::TimedOut(_) => Failure::TimedOut,
         OriginError::Overloaded => Failure::Overloaded,
     }
+}
+
+/// What the mesh adds to the `CDN-Loop` of a request that goes on to an origin (RFC 8586).
+pub(crate) fn passage(world: &World, distribution: &Distribution) -> Passage {
+    let state = world.ledger.state();
+    Passage::new(state.mesh().unwrap_or_default(), &distribution.name)
 }
 
 /// The `Via` of this node (RFC 9110 §7.6.3): the mesh is one gateway, named after the node that

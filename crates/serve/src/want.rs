@@ -7,6 +7,7 @@ use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::{HeaderMap, Method};
+use model::object::Head;
 use model::{Attributes, CacheKey, Distribution, LogPosition, Moment, Tier};
 
 /// One object, wanted by a viewer or by a peer.
@@ -99,6 +100,12 @@ impl Want {
             headers.remove(name);
         }
         headers
+    }
+
+    /// The fields of a response that are for others too, when these are not all of them.
+    pub(crate) fn reusable(&self, head: &Head) -> Option<HeaderMap> {
+        let policy = &self.distribution.default_cache_behavior.cache_policy;
+        caching::reusable(&head.headers, policy)
     }
 
     /// The method that goes up: a HEAD is answered from the object it describes.

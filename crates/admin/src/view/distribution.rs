@@ -112,6 +112,9 @@ pub mod schema {
         /// Whether viewers see `Surrogate-Key` and `Cache-Tag`.
         #[schema(required = false, default = false)]
         pub expose_tags: bool,
+        /// What a request that changes something at the origin does to cached responses.
+        #[schema(required = false, default = "invalidate")]
+        pub unsafe_methods: UnsafeMethods,
         /// SHA-256, in hex, of the token that allows `PURGE` on the viewer port; off without one.
         #[schema(required = false)]
         pub viewer_token_sha256: Option<String>,
@@ -126,6 +129,17 @@ pub mod schema {
         /// Confirmed by the voters after the request arrived: a hit costs a round trip to the
         /// leader.
         Confirm,
+    }
+
+    /// What a `POST`, `PUT`, `DELETE` or the like does to cached responses.
+    #[derive(Deserialize, ToSchema)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum UnsafeMethods {
+        /// Does away with what is cached for its URL, and for what its answer names, on every
+        /// node.
+        Invalidate,
+        /// Nothing.
+        Ignore,
     }
 
     /// What a node does with copies that it cannot vouch for.

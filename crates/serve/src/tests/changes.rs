@@ -1,0 +1,114 @@
+//! Requests that change something: what the origin's answer does away with goes everywhere.
+//!
+//! The lab's log takes purges only when the test says so: what was asked of it is looked at, and
+//! then applied.
+
+use control::Command;
+use http::Method;
+use model::{Effect, Invalidation, Purging, UnsafeMethods};
+
+use super::origin::Reply;
+use super::viewer::{Ask, Viewer};
+use super::world::Lab;
+use crate::OriginError;
+
+const FRESH: &str = "cache-control:max-age=60";
+
+fn change(lab: &Lab, method: &str, target: &str) -> Viewer {
+    let method = Method::from_bytes(method.as_bytes()).unwrap();
+    lab.ask("e1", Ask::with_method(method, target))
+}
+
+fn scopes(lab: &Lab) -> Vec<String> {
+    let purged = lab.purged("e1");
+    assert!(purged.iter().all(|purge| purge.effect == Effect::Hard));
+    purged.iter().flat_map(|purge| &purge.scopes).map(ToString::to_string).collect()
+}
+
+/// Everything that viewers have purged through `e1` enters the log, and `e1` alone applies it.
+fn commit(lab: &Lab) {
+    for Invalidation { distribution, scopes, effect } in lab.purged("e1") {
+        lab.log(Command::Invalidate(Invalidation { distribution, scopes, effect }));
+    }
+    lab.catch_up("e1");
+}
+
+#[test]
+fn a_change_purges_its_url_and_what_its_answer_names() {
+    // RFC 9111 §4.4.
+    for method in ["POST", "PUT", "DELETE", "PATCH", "M-SEARCH"] {
+        let lab = Lab::three_tiers();
+        let named = "location:/new|content-location:https://shop.example/a/1";
+        lab.origin.on("/a?b", Reply::status(201, named, "made"));
+        assert_eq!(change(&lab, method, "/a?b").answer(), (201, "made".into()));
+        let expect = ["/a/1", "/a?b", "/new"].map(|path| format!("https://shop.example{path}"));
+        assert_eq!(scopes(&lab), expect, "{method}");
+    }
+}
+
+#[test]
+fn who_has_the_answer_finds_nothing_old_through_the_same_node() {
+    // RFC 9111 §4.4: mesh-wide, although the other tiers have not heard of it yet.
+    let lab = Lab::three_tiers();
+    lab.origin.on("/a", Reply::new(FRESH, "old"));
+    assert_eq!(lab.get("e1", "/a").body(), "old");
+    lab.origin.on("/a", Reply::status(204, "", ""));
+    assert_eq!(change(&lab, "DELETE", "/a").status(), 204);
+    commit(&lab);
+    lab.origin.on("/a", Reply::new(FRESH, "new"));
+    let next = lab.get("e1", "/a");
+    assert_eq!((next.body(), next.header("x-cache")), ("new".into(), "Miss from shoal".into()));
+    lab.catch_up_all();
+    for name in ["r1", "s1"] {
+        let tier = if name == "r1" { model::Tier::Regional } else { model::Tier::Shield };
+        let answer = lab.inquire(name, tier, super::world::attributes("/a"));
+        let wire::exchange::Answer::Response(head) = answer else { panic!("{answer:?}") };
+        assert_eq!(head.body_bytes, Some(3));
+    }
+    assert_eq!(lab.get("e1", "/a").body(), "new");
+}
+
+#[test]
+fn what_fails_or_changes_nothing_purges_nothing() {
+    // RFC 9111 §4.4.
+    let lab = Lab::three_tiers();
+    for status in [400, 404, 500, 503] {
+        lab.origin.on("/a", Reply::status(status, "location:/x", "no"));
+        assert_eq!(change(&lab, "POST", "/a").status(), status);
+    }
+    lab.origin.on("/a", Reply::failure(OriginError::Unreachable("reset".into())));
+    assert_eq!(change(&lab, "POST", "/a").status(), 502);
+    lab.origin.on("/a", Reply::new("cache-group-invalidation:\"g\"|location:/x", "fine"));
+    for method in ["GET", "HEAD", "OPTIONS", "PROPFIND"] {
+        assert_eq!(change(&lab, method, "/a").status(), 200);
+    }
+    assert_eq!(scopes(&lab), [""; 0]);
+}
+
+#[test]
+fn a_group_goes_with_everything_in_it() {
+    // RFC 9875 §2 and §3.
+    let lab = Lab::three_tiers();
+    for (target, groups) in [("/1", "\"a\", \"b c\""), ("/2", "\"b c\""), ("/3", "\"c\"")] {
+        lab.origin.on(target, Reply::new(&format!("{FRESH}|cache-groups:{groups}"), "old"));
+        assert_eq!(lab.get("e1", target).header("cache-groups"), groups, "viewers see it too");
+        lab.origin.on(target, Reply::new(FRESH, "new"));
+    }
+    lab.origin.on("/form", Reply::new("cache-group-invalidation:\"b c\"", "done"));
+    change(&lab, "POST", "/form").body();
+    assert_eq!(scopes(&lab)[1], "tag cache-group:shop.example:b%20c");
+    commit(&lab);
+    for (target, expect) in [("/1", "new"), ("/2", "new"), ("/3", "old")] {
+        assert_eq!(lab.get("e1", target).body(), expect, "{target}");
+    }
+}
+
+#[test]
+fn a_distribution_may_have_changes_purge_nothing() {
+    let lab = Lab::three_tiers();
+    let unsafe_methods = UnsafeMethods::Ignore;
+    lab.purging(Purging { unsafe_methods, ..Purging::default() });
+    lab.origin.on("/a", Reply::new("cache-group-invalidation:\"g\"", "done"));
+    change(&lab, "POST", "/a").body();
+    assert_eq!(scopes(&lab), [""; 0]);
+}
