@@ -78,7 +78,7 @@ pub(crate) struct Step {
     /// The step whose answer the viewer gets.
     pub(crate) of: Option<usize>,
     /// The status that the viewer gets, if not that of the answer.
-    pub(crate) status: Option<u16>,
+    pub(crate) status: Option<Status>,
     /// The statuses of all responses to `raw`, in order.
     pub(crate) statuses: Vec<u16>,
     /// What the response must look like; see [`crate::conformance::fields`].
@@ -123,6 +123,25 @@ pub(crate) struct Object {
     /// Which body it is: another version has other bytes.
     #[serde(default)]
     pub(crate) version: usize,
+}
+
+/// A status, or any of several where a standard leaves the choice.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Status {
+    /// This one.
+    Exactly(u16),
+    /// One of these.
+    Any(Vec<u16>),
+}
+
+impl Status {
+    pub(crate) fn includes(&self, status: u16) -> bool {
+        match self {
+            Status::Exactly(one) => *one == status,
+            Status::Any(several) => several.contains(&status),
+        }
+    }
 }
 
 /// How often the origin is asked: exactly, or between two numbers.

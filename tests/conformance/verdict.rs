@@ -1,7 +1,7 @@
 //! Whether an exchange was what its step says: a list of what it was not.
 
 use crate::conformance::answer;
-use crate::conformance::case::{Case, End, Step};
+use crate::conformance::case::{Case, End, Status, Step};
 use crate::conformance::fields::breaches;
 use crate::conformance::message::Head;
 use crate::conformance::origin::Asked;
@@ -46,10 +46,11 @@ pub(crate) fn of_viewer(case: &Case, at: usize, reply: &Reply, fill: &Template) 
     }
     let source = source(case, at);
     let answered = source.and_then(|source| case.steps[source].origin_status());
-    let status = reply.head.status();
-    let wanted = step.status.or(step.statuses.last().copied()).or(answered).unwrap_or(200);
-    if status != Some(wanted) {
-        wrong.push(format!("the status is {}, not {wanted}", status.unwrap_or(0)));
+    let status = reply.head.status().unwrap_or(0);
+    let ordinary = || Status::Exactly(step.statuses.last().copied().or(answered).unwrap_or(200));
+    let wanted = step.status.clone().unwrap_or_else(ordinary);
+    if !wanted.includes(status) {
+        wrong.push(format!("the status is {status}, not {wanted:?}"));
     }
     if !step.statuses.is_empty() && reply.statuses != step.statuses {
         wrong.push(format!("the statuses are {:?}, not {:?}", reply.statuses, step.statuses));
@@ -61,7 +62,7 @@ pub(crate) fn of_viewer(case: &Case, at: usize, reply: &Reply, fill: &Template) 
     let whole = source.map(|source| answer::body(&case.steps[source], source + 1, fill));
     if !step.parts.is_empty() {
         wrong.extend(of_parts(step, reply, &whole.unwrap_or_default()));
-    } else if let Some(body) = body_wanted(step, wanted, answered, whole, fill)
+    } else if let Some(body) = body_wanted(step, status, answered, whole, fill)
         && !is_body(&body, reply)
     {
         wrong.push(format!("the body is {}, not {}", show(&reply.body.bytes), show(&body)));
