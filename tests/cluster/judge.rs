@@ -7,10 +7,9 @@ use std::fmt;
 
 use anyhow::{Result, ensure};
 use model::{Level, NodeName};
-use shoal::local::Process;
+use shoal::local::{End, Process, Sight};
 use tokio::time::Instant;
 
-use crate::cluster::readers::{End, Sight};
 use crate::cluster::stage::Stage;
 
 /// How many offences a verdict shows.

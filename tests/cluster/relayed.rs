@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use model::{Level, NodeName};
-use shoal::local::{Hold, Manner, Process};
+use shoal::local::{End, Hold, Manner, Process, Sight};
 use tokio::time::Instant;
 
 use crate::cluster::judge::{Promise, Verdict};
-use crate::cluster::readers::{End, Readers, Sight, look};
+use crate::cluster::readers::{Readers, look};
 use crate::cluster::stage::{Stage, cast, eventually, name};
 
 const EVERY: Duration = Duration::from_millis(20);

@@ -49,8 +49,8 @@ const SHELLED: [(&str, &[&str]); 13] = [
     ("sled", &["consensus"]),
     ("foyer-common", &["storage"]),
     ("foyer-memory", &["storage"]),
-    // The program has a small client for the admin API.
-    ("hyper", &["gateway", "shoal"]),
+    // The program has a small client for the admin API; the testbed has viewers by the thousand.
+    ("hyper", &["gateway", "shoal", "testbed"]),
     ("axum", &["admin"]),
     ("utoipa", &["admin"]),
     ("utoipa-axum", &["admin"]),

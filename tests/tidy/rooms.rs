@@ -75,9 +75,13 @@ fn absent(map: &str, exists: impl Fn(&str) -> bool, report: &mut Report) {
         let files = files.split(',').map(|file| file.split('(').next().unwrap_or(file).trim());
         for file in files.filter(|file| !file.is_empty() && !file.contains(' ')) {
             let stem = file.trim_end_matches('/');
-            if !exists(&format!("crates/{name}/src/{stem}.rs")) {
+            let path = match name {
+                "testbed" => format!("testbed/src/{stem}.rs"),
+                name => format!("crates/{name}/src/{stem}.rs"),
+            };
+            if !exists(&path) {
                 let what = "is listed and not there: name the files as they are, or none";
-                report.add(MAP, line, format!("crates/{name}/src/{stem}.rs {what}"));
+                report.add(MAP, line, format!("{path} {what}"));
             }
         }
     }

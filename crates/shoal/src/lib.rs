@@ -1,8 +1,8 @@
 //! The program: wiring, and nothing else. `node` puts a node together from the floors below; `cli`
 //! is what people type.
 //!
-//! It is a library so that the integration tests may use what the demo uses: [`local`], a mesh of
-//! real processes on one machine.
+//! It is a library so that the integration tests and the testbed may use what the demo uses:
+//! [`local`], a mesh of real processes on one machine, and what people read.
 
 mod cli;
 pub mod client;
@@ -16,13 +16,13 @@ mod ledger;
 pub mod local;
 mod mesh;
 mod node;
-mod output;
+pub mod output;
 mod roster;
 mod shelf;
 mod canary;
 mod plan;
 mod stock;
-mod signals;
+pub mod signals;
 mod telemetry;
 
 pub use cli::main;

@@ -3,10 +3,12 @@
 //!
 //! The demo and the integration tests stand on it. It only starts and ends what it started itself.
 
+mod matrix;
 mod origin;
 mod ports;
 mod process;
 mod relay;
+mod sight;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,9 +20,11 @@ use model::{NodeName, Region, Tiers};
 use transport::{Authority, Validity};
 use wire::hello::Mesh;
 
+pub use matrix::{Fate, Matrix, Overtakes, Pace, Shape, Way};
 pub use origin::{Asked, Etag, Hold, Manner, Origin};
 pub use process::Process;
 pub use relay::Wires;
+pub use sight::{End, Sight, look};
 
 use crate::client::{self, Call};
 use crate::host::Machine;

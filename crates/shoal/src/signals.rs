@@ -4,7 +4,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Ends when the process is told to stop. From the call on, the signals no longer end it by
 /// themselves.
-pub(crate) fn stop() -> std::io::Result<impl Future<Output = ()>> {
+pub fn stop() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {

@@ -45,7 +45,12 @@ const CHUNK_BYTES: usize = 16 * 1024;
 impl Origin {
     /// Starts it on a free port.
     pub async fn start() -> anyhow::Result<Origin> {
-        let listener = Listener::bind(([127, 0, 0, 1], 0).into())?;
+        Origin::start_at(([127, 0, 0, 1], 0).into()).await
+    }
+
+    /// Starts it at this address.
+    pub async fn start_at(at: SocketAddr) -> anyhow::Result<Origin> {
+        let listener = Listener::bind(at)?;
         let address = listener.local_addr();
         let scene = Arc::new(Scene::default());
         let stop = CancellationToken::new();
@@ -104,6 +109,11 @@ impl Origin {
         self.scene.set_delay(time);
     }
 
+    /// Every request is answered with this error, until it is well again.
+    pub fn ail(&self, error: Option<StatusCode>) {
+        self.scene.set_ailment(error);
+    }
+
     /// What a query asked to be held, now or later, is held no longer.
     pub fn release(&self) {
         self.scene.release();
@@ -151,6 +161,9 @@ async fn act(scene: Arc<Scene>, request: Request) -> Response {
     let mut gate = scene.gate(path);
     let version = scene.note(path, &request.method, &request.headers, manner.age);
     tokio::time::sleep(scene.delay() + manner.delay).await;
+    if let Some(status) = scene.ailment() {
+        return Response { status, headers: HeaderMap::new(), body: Body::Empty };
+    }
     if request.method == Method::POST {
         return Response { status: StatusCode::OK, headers: HeaderMap::new(), body: request.body };
     }

@@ -7,7 +7,7 @@
 //! never delivered. Datagrams of a directed pair keep their order, whatever the delay; a full
 //! queue drops them, as a network does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +21,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::matrix::{Fate, Matrix, Pace, Shape, Way};
+
 /// Bytes of the largest datagram there is.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 /// Datagrams under way from one node to another: 14 MB/s at a delay of 100 ms.
@@ -30,54 +32,17 @@ const REMOTES_MAX: usize = 256;
 /// Pause after a socket failed, which would otherwise spin.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// One direction between two; a stranger has no name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Way {
-    from: Option<NodeName>,
-    to: Option<NodeName>,
-}
-
 /// What happened to datagrams of one direction.
 #[derive(Debug, Default)]
 struct Tally {
     carried: AtomicU64,
+    carried_bytes: AtomicU64,
     lost: AtomicU64,
-}
-
-/// Who does not reach whom, and how long the others take.
-#[derive(Debug, Default)]
-struct Matrix {
-    mute: BTreeSet<NodeName>,
-    deaf: BTreeSet<NodeName>,
-    cut: BTreeSet<(NodeName, NodeName)>,
-    delays: BTreeMap<(NodeName, NodeName), Duration>,
-    delay: Duration,
-}
-
-/// What becomes of a datagram.
-enum Fate {
-    After(Duration),
-    Lost,
-}
-
-impl Matrix {
-    fn fate(&self, way: &Way) -> Fate {
-        let Way { from, to } = way;
-        let mute = from.as_ref().is_some_and(|from| self.mute.contains(from));
-        let deaf = to.as_ref().is_some_and(|to| self.deaf.contains(to));
-        let pair = from.clone().zip(to.clone());
-        let cut = pair.as_ref().is_some_and(|pair| self.cut.contains(pair));
-        if mute || deaf || cut {
-            return Fate::Lost;
-        }
-        let delay = pair.and_then(|pair| self.delays.get(&pair).copied());
-        Fate::After(delay.unwrap_or(self.delay))
-    }
 }
 
 #[derive(Default)]
 struct Switch {
-    matrix: RwLock<Matrix>,
+    matrix: Arc<RwLock<Matrix>>,
     names: RwLock<BTreeMap<SocketAddr, NodeName>>,
     tallies: Mutex<BTreeMap<Way, Arc<Tally>>>,
 }
@@ -85,6 +50,10 @@ struct Switch {
 impl Switch {
     fn fate(&self, way: &Way) -> Fate {
         self.matrix.read().unwrap_or_else(PoisonError::into_inner).fate(way)
+    }
+
+    fn shape(&self, way: &Way) -> Option<Shape> {
+        self.matrix.read().unwrap_or_else(PoisonError::into_inner).shape(way)
     }
 
     fn name(&self, address: SocketAddr) -> Option<NodeName> {
@@ -105,6 +74,12 @@ pub struct Wires {
 }
 
 impl Wires {
+    /// Wires that behave as `matrix` says, whoever changes it.
+    pub fn over(matrix: Arc<RwLock<Matrix>>) -> Wires {
+        let switch = Arc::new(Switch { matrix, ..Switch::default() });
+        Wires { switch, relays: Mutex::default() }
+    }
+
     /// Puts a relay at `at` before the node `name`, which listens and dials at `node`.
     ///
     /// Needs a tokio runtime around it. Nodes are fronted before any of them starts: whoever has
@@ -158,26 +133,32 @@ impl Wires {
 
     /// Nothing is cut any more; delays stay.
     pub fn heal_all(&self) {
-        self.change(|matrix| {
-            matrix.mute.clear();
-            matrix.deaf.clear();
-            matrix.cut.clear();
-        });
+        self.change(Matrix::heal);
     }
 
     /// Datagrams from `from` to `to` take so long, whatever [`Wires::delay_all`] says.
     pub fn delay(&self, from: &NodeName, to: &NodeName, time: Duration) {
-        self.change(|matrix| matrix.delays.insert((from.clone(), to.clone()), time));
+        self.change(|matrix| matrix.ways.insert((from.clone(), to.clone()), Shape::delay(time)));
     }
 
     /// Datagrams of all other directed pairs take so long.
     pub fn delay_all(&self, time: Duration) {
-        self.change(|matrix| matrix.delay = time);
+        self.change(|matrix| matrix.usual = Shape::delay(time));
     }
 
     /// Datagrams that `from` has got through to `to`.
     pub fn carried(&self, from: &NodeName, to: &NodeName) -> u64 {
         self.tally(from, to).carried.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that have got through, of every pair whose ends are known.
+    pub fn carried_bytes(&self) -> Vec<(NodeName, NodeName, u64)> {
+        let tallies = self.switch.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tallies.iter().filter_map(|(way, tally)| {
+            let bytes = tally.carried_bytes.load(Ordering::Relaxed);
+            Some((way.from.clone()?, way.to.clone()?, bytes))
+        });
+        known.collect()
     }
 
     /// Datagrams from `from` to `to` that were lost here.
@@ -245,7 +226,8 @@ impl Relay {
     ) -> Lane {
         let (queue, queued) = mpsc::channel(UNDER_WAY_MAX);
         let tally = self.switch.tally(&way);
-        let lane = Lane { switch: Arc::clone(&self.switch), way, tally, queue };
+        let pace = Mutex::default();
+        let lane = Lane { switch: Arc::clone(&self.switch), way, tally, queue, pace };
         let end = End { switch: lane.switch.clone(), way: lane.way.clone(), socket, to };
         tasks.spawn(end.deliver(queued, Arc::clone(&lane.tally)));
         lane
@@ -276,18 +258,18 @@ struct Lane {
     way: Way,
     tally: Arc<Tally>,
     queue: mpsc::Sender<Datagram>,
+    pace: Mutex<Pace>,
 }
 
 impl Lane {
     fn put(&self, bytes: &[u8]) {
-        let queued = match self.switch.fate(&self.way) {
-            Fate::Lost => false,
-            Fate::After(delay) => {
-                let due = Instant::now() + delay;
-                let bytes = Bytes::copy_from_slice(bytes);
-                self.queue.try_send(Datagram { due, bytes }).is_ok()
-            }
-        };
+        let fate = self.switch.fate(&self.way);
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = pace.due(Instant::now(), fate, bytes.len());
+        let queued = due.is_some_and(|due| {
+            let bytes = Bytes::copy_from_slice(bytes);
+            self.queue.try_send(Datagram { due, bytes }).is_ok()
+        });
         if !queued {
             self.tally.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -308,10 +290,11 @@ impl End {
             if due > Instant::now() {
                 sleep_until(due).await;
             }
-            let sent = match self.switch.fate(&self.way) {
-                Fate::Lost => false,
-                Fate::After(_) => self.socket.send_to(&bytes, self.to).await.is_ok(),
-            };
+            let open = self.switch.shape(&self.way).is_some();
+            let sent = open && self.socket.send_to(&bytes, self.to).await.is_ok();
+            if sent {
+                tally.carried_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            }
             let count = if sent { &tally.carried } else { &tally.lost };
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -336,7 +319,7 @@ mod tests {
         let name = |letter: &str| Some(letter.parse().unwrap());
         let is_open = |way: &&str| {
             let way = Way { from: name(&way[..1]), to: name(&way[1..]) };
-            matches!(wires.switch.fate(&way), Fate::After(_))
+            wires.switch.shape(&way).is_some()
         };
         ways.into_iter().filter(is_open).map(str::to_owned).collect()
     }
@@ -376,10 +359,7 @@ mod tests {
         wires.delay(&a, &b, long);
         let takes = |from: &NodeName, to: Option<&NodeName>| {
             let way = Way { from: Some(from.clone()), to: to.cloned() };
-            match wires.switch.fate(&way) {
-                Fate::After(time) => time,
-                Fate::Lost => panic!("nothing was cut"),
-            }
+            wires.switch.shape(&way).unwrap().delay
         };
         assert_eq!(
             [takes(&a, Some(&b)), takes(&b, Some(&a)), takes(&a, None)],

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -53,6 +53,7 @@ struct Facts {
     asked: VecDeque<Asked>,
     gates: BTreeMap<String, watch::Sender<u64>>,
     delay: Duration,
+    ailment: Option<StatusCode>,
 }
 
 /// What the origin knows.
@@ -118,6 +119,14 @@ impl Scene {
 
     pub(super) fn delay(&self) -> Duration {
         self.facts().delay
+    }
+
+    pub(super) fn set_ailment(&self, error: Option<StatusCode>) {
+        self.facts().ailment = error;
+    }
+
+    pub(super) fn ailment(&self) -> Option<StatusCode> {
+        self.facts().ailment
     }
 
     /// Notes a request; its version is that of now, or of as long ago as the origin admits.
