@@ -81,6 +81,7 @@ impl serve::Peers for Ports {
         _: &NodeName,
         _: Question,
         _: Duration,
+        _: Option<serve::Interim>,
     ) -> BoxFuture<'static, Result<PeerAnswer, PeerError>> {
         async { Err(PeerError::Broken("nobody else is here".into())) }.boxed()
     }

@@ -22,6 +22,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{Limits, Listener, Visit};
 
 mod connections;
+mod exchanges;
 mod fetches;
 mod http2;
 mod origins;

@@ -49,6 +49,8 @@ pub const OUTPUT_BYTES_MAX: usize = 512 * 1024;
 pub const OUTPUT_PIECES_MAX: usize = 32;
 /// Interim responses that wait for their viewer; beyond it they are dropped, they are but hints.
 pub const INTERIMS_MAX: usize = 8;
+/// Interim responses that one tier passes to the next for one request.
+pub const HINTS_MAX: usize = 32;
 /// Streams at once on one HTTP/2 connection of a viewer: browsers use about a hundred.
 pub const VIEWER_STREAMS_MAX: u32 = 256;
 /// Streams of a viewer that were reset before we had taken them up, and resets of our own that a

@@ -111,6 +111,7 @@ impl Visit {
                 Footing::Leased | Footing::Confirmed => Effort::Ordinary,
                 Footing::Unconfirmed => Effort::Anew,
             },
+            interim: self.interim.clone(),
         }
     }
 }

@@ -43,7 +43,7 @@ pub(crate) async fn through(
         target: visit.attributes.path.as_str().to_owned(),
         headers,
         body: visit.body,
-        interim: visit.interim,
+        interim: walk::relayed(visit.interim),
     };
     account.source = Source::Origin;
     account.verdict = Verdict::Forwarded(caching::Why::Method);

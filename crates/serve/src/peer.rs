@@ -14,17 +14,21 @@ use crate::body::Body;
 use crate::refusal::Refusal;
 use crate::respond;
 use crate::want::{Asker, Effort, Footing, Want};
-use crate::world::World;
+use crate::world::{Interim, World};
 
-/// Answers a peer's question.
-pub async fn answer(world: &Arc<World>, question: Question) -> (Answer, Body) {
+/// Answers a peer's question; what overtakes the answer goes to `interim`.
+pub async fn answer(
+    world: &Arc<World>,
+    question: Question,
+    interim: Option<Interim>,
+) -> (Answer, Body) {
     if !world.tiers.contains(question.tier) {
         return (Answer::Failed(Failure::Misdirected), Body::Empty);
     }
     if !world.ledger.reach(question.applied, CATCH_UP).await {
         return (Answer::Behind(world.ledger.state().applied()), Body::Empty);
     }
-    let Some(want) = want(world, question) else {
+    let Some(want) = want(world, question, interim) else {
         return (Answer::Failed(Failure::Misdirected), Body::Empty);
     };
     let mut account = Account::open(world.host.now(), want.tier, Method::GET);
@@ -42,7 +46,7 @@ pub async fn answer(world: &Arc<World>, question: Question) -> (Answer, Body) {
     (answer, body)
 }
 
-fn want(world: &World, question: Question) -> Option<Want> {
+fn want(world: &World, question: Question, interim: Option<Interim>) -> Option<Want> {
     let distribution =
         world.ledger.state().distribution(&question.attributes.distribution)?.clone();
     Some(Want {
@@ -57,6 +61,7 @@ fn want(world: &World, question: Question) -> Option<Want> {
         arrived_at: world.host.now(),
         footing: Footing::Leased,
         effort: Effort::Ordinary,
+        interim,
     })
 }
 

@@ -26,6 +26,9 @@ pub(crate) fn begin(world: &Arc<World>, want: &Want, lead: Lead, found: &Found) 
 pub(crate) fn later(world: &Arc<World>, want: &Want, found: &Found) {
     match collapse::join(world, want, found, Company::Any) {
         Turn::Follow(_) | Turn::LookAgain => {}
-        Turn::Lead(lead) => drop(begin(world, want, lead, found)),
+        Turn::Lead(lead) => {
+            let want = Want { interim: None, ..want.clone() };
+            drop(begin(world, &want, lead, found));
+        }
     }
 }

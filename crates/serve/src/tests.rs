@@ -28,6 +28,7 @@ mod uncacheable;
 mod vary;
 mod large;
 mod refusals;
+mod hints;
 mod pass;
 mod changes;
 mod standards;

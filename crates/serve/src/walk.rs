@@ -19,7 +19,7 @@ use wire::exchange::{Answer, AnswerHead, Failure, Question};
 use crate::account::Source;
 use crate::body::{Body, BodyStream};
 use crate::want::{Effort, Want};
-use crate::world::{Mesh, OriginError, OriginRequest, PeerError, World};
+use crate::world::{Interim, Mesh, OriginError, OriginRequest, PeerError, World};
 
 /// A response that has begun to arrive.
 pub(crate) struct Answered {
@@ -129,7 +129,8 @@ async fn ask_peer(
     let attributes = want.attributes.as_ref().clone();
     let question = Question { tier, attributes, headers, applied };
     let requested_at = world.host.now();
-    let answer = match world.peers.ask(name, question, PEER_FIRST_BYTE).await {
+    let answer = match world.peers.ask(name, question, PEER_FIRST_BYTE, want.interim.clone()).await
+    {
         Ok(answer) => answer,
         Err(PeerError::Unreachable(_)) => {
             world.members.doubt(name);
@@ -181,7 +182,7 @@ async fn ask_origin(
         target: want.attributes.path.as_str().to_owned(),
         headers,
         body: Body::Empty,
-        interim: None,
+        interim: relayed(want.interim.clone()),
     };
     // Rule R1: read before the request leaves, so that a purge applied meanwhile covers what comes
     // back.
@@ -212,6 +213,15 @@ async fn ask_origin(
         effort: want.effort,
         body: answer.body,
     })
+}
+
+/// Interim responses of an origin as they may go on: without what ends at this hop.
+pub(crate) fn relayed(interim: Option<Interim>) -> Option<Interim> {
+    let interim = interim?;
+    Some(Arc::new(move |status, mut headers| {
+        caching::strip_hop_by_hop(&mut headers);
+        interim(status, headers);
+    }))
 }
 
 /// `Age` has whole seconds: an answer is at most that much older than it says.

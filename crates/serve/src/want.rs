@@ -10,6 +10,8 @@ use http::{HeaderMap, Method};
 use model::object::Head;
 use model::{Attributes, CacheKey, Distribution, LogPosition, Moment, Tier};
 
+use crate::world::Interim;
+
 /// One object, wanted by a viewer or by a peer.
 #[derive(Clone)]
 pub(crate) struct Want {
@@ -36,6 +38,8 @@ pub(crate) struct Want {
     pub(crate) footing: Footing,
     /// How far the fetch has to go.
     pub(crate) effort: Effort,
+    /// Takes interim responses of the fetch that this request starts, if it starts one.
+    pub(crate) interim: Option<Interim>,
 }
 
 /// What an answer may rest on.

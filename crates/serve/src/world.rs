@@ -95,12 +95,13 @@ pub enum PeerError {
 
 /// The other nodes.
 pub trait Peers: Send + Sync {
-    /// Asks `to`; the head must come within `patience`.
+    /// Asks `to`; the head must come within `patience`. What overtakes it goes to `interim`.
     fn ask(
         &self,
         to: &NodeName,
         question: Question,
         patience: Duration,
+        interim: Option<Interim>,
     ) -> BoxFuture<'static, Result<PeerAnswer, PeerError>>;
 }
 

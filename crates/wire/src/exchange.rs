@@ -125,6 +125,24 @@ impl Sample {
     }
 }
 
+/// An interim response (RFC 9110 §15.2) that overtakes the answer on its way to a viewer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// Its status, `103` for one.
+    pub status: StatusCode,
+    /// End-to-end fields.
+    pub headers: HeaderMap,
+}
+
+/// A frame of an answer up to its head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// Another one follows.
+    Hint(Hint),
+    /// The head.
+    Answer(Answer),
+}
+
 type Fields = Vec<(String, Bytes)>;
 
 #[derive(Serialize, Deserialize)]
@@ -150,6 +168,10 @@ enum AnswerWire {
     },
     Behind(LogPosition),
     Failed(u8),
+    Hint {
+        status: u16,
+        headers: Fields,
+    },
 }
 
 impl Question {
@@ -204,7 +226,31 @@ impl Answer {
 
     /// The inverse, for a peer's bytes.
     pub fn decode(frame: &[u8]) -> Result<Answer, Malformed> {
-        Ok(match codec::decode(frame, FRAME_BYTES_MAX)? {
+        match Opening::decode(frame)? {
+            Opening::Answer(answer) => Ok(answer),
+            Opening::Hint(_) => Err(Malformed::Value("answer")),
+        }
+    }
+}
+
+impl Hint {
+    /// The hint as one frame.
+    pub fn encode(&self) -> Bytes {
+        let (status, headers) = (self.status.as_u16(), fields(&self.headers));
+        codec::encode(&AnswerWire::Hint { status, headers })
+    }
+}
+
+impl Opening {
+    /// A peer's bytes, as what they are.
+    pub fn decode(frame: &[u8]) -> Result<Opening, Malformed> {
+        Ok(Opening::Answer(match codec::decode(frame, FRAME_BYTES_MAX)? {
+            AnswerWire::Hint { status, headers } => {
+                let status = StatusCode::from_u16(status).ok();
+                let status = status.filter(StatusCode::is_informational);
+                let status = status.ok_or(Malformed::Value("interim status"))?;
+                return Ok(Opening::Hint(Hint { status, headers: header_map(headers)? }));
+            }
             AnswerWire::Behind(applied) => Answer::Behind(applied),
             AnswerWire::Failed(code) => {
                 let failure = Failure::ALL.get(usize::from(code));
@@ -234,7 +280,7 @@ impl Answer {
                     trail,
                 })
             }
-        })
+        }))
     }
 }
 
@@ -300,6 +346,17 @@ mod tests {
         for answer in all.into_iter().chain(failures) {
             assert_eq!(Answer::decode(&answer.encode()).unwrap(), answer);
         }
+    }
+
+    #[test]
+    fn a_hint_is_told_from_an_answer() {
+        let hint = Hint { status: StatusCode::EARLY_HINTS, headers: question().headers };
+        assert_eq!(Opening::decode(&hint.encode()).unwrap(), Opening::Hint(hint.clone()));
+        assert!(Answer::decode(&hint.encode()).is_err());
+        let answer = Answer::Behind(LogPosition::ZERO);
+        assert_eq!(Opening::decode(&answer.encode()).unwrap(), Opening::Answer(answer));
+        let last = Hint { status: StatusCode::OK, ..hint };
+        assert!(Opening::decode(&last.encode()).is_err(), "a final status is no hint");
     }
 
     #[test]

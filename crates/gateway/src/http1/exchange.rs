@@ -313,7 +313,8 @@ impl<'a, S: Socket> Exchange<'a, S> {
 
     /// Whether what is left of the request's body is little enough to be skipped.
     fn can_skip(&mut self) -> bool {
-        if self.upload.is_none() && self.upfront == Upfront::Sent {
+        let is_unwanted = self.upload.as_ref().is_none_or(Upload::is_abandoned);
+        if is_unwanted && self.upfront == Upfront::Sent {
             while matches!(self.decoder.next(&mut self.link.input), Ok(Found::Data(_))) {}
         }
         let is_little = self.decoder.left().is_some_and(|left| left <= UNREAD_BODY_BYTES_MAX);

@@ -4,7 +4,7 @@
 //! `serve` may hold its end for longer than the exchange lasts; the connection then takes a fresh
 //! pair for the next one, so that a late hint never reaches the wrong request.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
@@ -33,8 +33,9 @@ impl Interims {
 
     /// The end for `serve`, for one exchange.
     pub(crate) fn teller(&mut self) -> Interim {
-        if Arc::get_mut(&mut self.teller).is_none() {
-            *self = Interims::new();
+        match Arc::get_mut(&mut self.teller) {
+            Some(_) => self.shared.waiting().clear(),
+            None => *self = Interims::new(),
         }
         Arc::clone(&self.teller)
     }
@@ -42,18 +43,22 @@ impl Interims {
     /// What was told since; `waker` hears of more.
     pub(crate) fn take(&self, waker: &Waker) -> Vec<(StatusCode, HeaderMap)> {
         self.shared.connection.register(waker);
-        std::mem::take(&mut *self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.shared.waiting())
     }
 }
 
 impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Vec<(StatusCode, HeaderMap)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// `100` is ours to say and `101` nobody's: there are no upgrades here.
     fn tell(&self, status: StatusCode, headers: HeaderMap) {
         let is_ours = [StatusCode::CONTINUE, StatusCode::SWITCHING_PROTOCOLS].contains(&status);
         if is_ours || !status.is_informational() {
             return;
         }
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         if waiting.len() < INTERIMS_MAX {
             waiting.push((status, headers));
             drop(waiting);
@@ -78,6 +83,10 @@ mod tests {
         assert!(interims.take(Waker::noop()).is_empty());
         second(hints, HeaderMap::new());
         assert_eq!(interims.take(Waker::noop()).len(), 1);
+        second(hints, HeaderMap::new());
+        drop((first, second));
+        drop(interims.teller());
+        assert!(interims.take(Waker::noop()).is_empty());
     }
 
     #[test]

@@ -70,6 +70,11 @@ impl Upload {
         }
     }
 
+    /// Whether nobody wants the rest.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        lock(&self.0).stage == Stage::Abandoned
+    }
+
     /// Gives the next piece, with more to come.
     pub(crate) fn give(&self, piece: Chunk) {
         self.change(|shared| shared.piece = Some(piece));

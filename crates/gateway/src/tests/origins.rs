@@ -83,6 +83,25 @@ async fn a_body_that_ends_early_is_broken() {
     }
 }
 
+/// What the end of the connection delimits is whole after a clean end only.
+#[tokio::test]
+async fn a_body_until_the_end_of_the_connection_is_broken_by_a_reset() {
+    for version in ["1.0", "1.1"] {
+        let stage = stage(move |_, mut stream| async move {
+            read_until(&mut stream, "\r\n\r\n").await;
+            let head = format!("HTTP/{version} 200 OK\r\n\r\nabc");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            stream.set_zero_linger().unwrap();
+        })
+        .await;
+        let came = get(&Outbound::new(), &stage, "/").await.unwrap();
+        assert_eq!(came.body_bytes, None);
+        let (body, _, error) = content(came).await;
+        assert_eq!((body.as_str(), error.is_some()), ("abc", true), "{version}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_an_answer_is_named() {
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: 1\r\n".repeat(129));

@@ -106,9 +106,12 @@ impl crate::Origins for Reach {
         let (script, from) = (self.script.clone(), self.from.clone());
         async move {
             let (body, trailers) = drain(request.body).await;
-            let OriginRequest { method, target, headers, .. } = request;
+            let OriginRequest { method, target, headers, interim, .. } = request;
             let seen = Seen { from, method, target, headers, earlier: 0, body, trailers };
             let reply = script.note(seen);
+            for (hint, interim) in reply.hint.iter().zip(&interim) {
+                interim(StatusCode::EARLY_HINTS, hint.clone());
+            }
             if let Some(gate) = &reply.head {
                 gate.passed().await;
             }
@@ -159,6 +162,7 @@ pub(super) struct Reply {
     verdict: Result<StatusCode, OriginError>,
     headers: HeaderMap,
     parts: Vec<Part>,
+    hint: Option<HeaderMap>,
     head: Option<Gate>,
     bytes: Option<u64>,
 }
@@ -180,8 +184,8 @@ impl Reply {
     /// A response with this status, these fields and this content.
     pub(super) fn status(status: u16, lines: &str, content: &str) -> Reply {
         let verdict = Ok(StatusCode::from_u16(status).unwrap());
-        let reply =
-            Reply { verdict, headers: fields(lines), parts: vec![], head: None, bytes: None };
+        let (headers, parts) = (fields(lines), vec![]);
+        let reply = Reply { verdict, headers, parts, hint: None, head: None, bytes: None };
         let reply = if content.is_empty() { reply } else { reply.then(content) };
         if status == 304 { reply } else { reply.announced(content.len() as u64) }
     }
@@ -200,6 +204,11 @@ impl Reply {
         let mut headers = self.headers;
         headers.remove(CONTENT_LENGTH);
         Reply { headers, ..Reply::status(304, "", "") }
+    }
+
+    /// A 103 with these fields comes first.
+    pub(super) fn after_hint(self, lines: &str) -> Reply {
+        Reply { hint: Some(fields(lines)), ..self }
     }
 
     /// The head waits at `gate`.

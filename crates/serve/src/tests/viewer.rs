@@ -65,8 +65,12 @@ impl Ask {
     pub(super) fn sent_to(self, world: Arc<World>) -> (Viewer, BoxFuture<'static, ()>) {
         let Ask { method, host, target, headers, body, reads } = self;
         let viewer = ([192, 0, 2, 1], 50_000).into();
-        let request = Request { method, host, target, headers, body, viewer, interim: None };
         let received = Arc::new(Mutex::new(Received::default()));
+        let heard = received.clone();
+        let interim: crate::Interim =
+            Arc::new(move |_, fields| heard.lock().unwrap().hints.push(fields));
+        let interim = Some(interim);
+        let request = Request { method, host, target, headers, body, viewer, interim };
         let noted = received.clone();
         let (life, hang_up) = abortable(async move {
             let response = crate::visit(&world, request).await;
@@ -98,6 +102,7 @@ async fn read(response: Response, reads: Option<Gate>, noted: &Mutex<Received>) 
 
 #[derive(Default)]
 struct Received {
+    hints: Vec<HeaderMap>,
     head: Option<(StatusCode, HeaderMap)>,
     chunks: Vec<Bytes>,
     trailers: Option<HeaderMap>,
@@ -114,6 +119,11 @@ impl Viewer {
     /// Goes away. Whatever was done for it alone ends with the next step.
     pub(super) fn hang_up(&self) {
         self.hang_up.abort();
+    }
+
+    /// The fields of the interim responses that have arrived.
+    pub(super) fn hints(&self) -> Vec<HeaderMap> {
+        self.received.lock().unwrap().hints.clone()
     }
 
     /// Whether not even the head has arrived.

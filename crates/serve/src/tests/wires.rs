@@ -92,6 +92,7 @@ impl crate::Peers for End {
         to: &NodeName,
         question: Question,
         _patience: Duration,
+        interim: Option<crate::Interim>,
     ) -> BoxFuture<'static, Result<PeerAnswer, PeerError>> {
         let wires = self.wires.upgrade().expect("the lab still stands");
         let fault = wires.note(&self.from, to, question.tier);
@@ -108,7 +109,7 @@ impl crate::Peers for End {
                     return Ok(PeerAnswer { answer, body });
                 }
             };
-            let (answer, body) = crate::peer::answer(&world, question).await;
+            let (answer, body) = crate::peer::answer(&world, question, interim).await;
             let answer = Answer::decode(&answer.encode()).unwrap();
             let body = body.into_stream();
             let body = match cut {

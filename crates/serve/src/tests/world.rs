@@ -225,7 +225,7 @@ impl Lab {
         let world = self.world(name).clone();
         let (headers, applied) = (HeaderMap::new(), LogPosition::ZERO);
         let question = Question { tier, attributes, headers, applied };
-        self.finish(async move { crate::peer::answer(&world, question).await.0 })
+        self.finish(async move { crate::peer::answer(&world, question, None).await.0 })
     }
 
     /// Adds a task.

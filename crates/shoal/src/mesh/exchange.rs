@@ -1,17 +1,19 @@
-//! Questions and answers between tiers, on the bulk lane: a frame with the head, then the body as
-//! frames.
+//! Questions and answers between tiers, on the bulk lane: perhaps hints, a frame with the head, then
+//! the body as frames.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, Either, select};
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use model::NodeName;
-use model::limits::CONNECT_PATIENCE;
-use serve::{Body, BodyError, BodyStream, Chunk, PeerAnswer, PeerError, World};
+use model::limits::{CONNECT_PATIENCE, HINTS_MAX, INTERIMS_MAX};
+use serve::{Body, BodyError, BodyStream, Chunk, Interim, PeerAnswer, PeerError, World};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use transport::{Channel, LinkError, Links, Receiver, Target};
-use wire::exchange::{Answer, Question};
+use wire::exchange::{Hint, Opening, Question};
 use wire::hello::Kind;
 
 /// How long a peer may take to say what it wants once it has opened a stream.
@@ -29,28 +31,43 @@ impl serve::Peers for Exchange {
         to: &NodeName,
         question: Question,
         patience: Duration,
+        interim: Option<Interim>,
     ) -> BoxFuture<'static, Result<PeerAnswer, PeerError>> {
         let (links, target) = (self.links.clone(), Target::Node(to.clone()));
         async move {
             let late = || PeerError::Broken("no answer in time".into());
-            let asking = ask(&links, &target, &question);
+            let asking = ask(&links, &target, &question, interim);
             timeout(patience, asking).await.unwrap_or_else(|_| Err(late()))
         }
         .boxed()
     }
 }
 
-async fn ask(links: &Links, to: &Target, question: &Question) -> Result<PeerAnswer, PeerError> {
+async fn ask(
+    links: &Links,
+    to: &Target,
+    question: &Question,
+    interim: Option<Interim>,
+) -> Result<PeerAnswer, PeerError> {
     let opening = timeout(CONNECT_PATIENCE, links.open(to, Kind::Exchange)).await;
     let opening = opening.unwrap_or(Err(LinkError::Silent(CONNECT_PATIENCE)));
     let Channel { mut sender, mut receiver } = opening.map_err(failure)?;
     sender.send(question.encode()).await.map_err(failure)?;
     sender.finish().await.map_err(failure)?;
     receiver.admitted().await.map_err(failure)?;
-    let head = receiver.next().await.map_err(failure)?;
-    let head = head.ok_or_else(|| PeerError::Broken("an empty answer".into()))?;
-    let answer = Answer::decode(&head).map_err(|error| PeerError::Broken(error.to_string()))?;
-    Ok(PeerAnswer { answer, body: body_of(receiver) })
+    for _ in 0..=HINTS_MAX {
+        let frame = receiver.next().await.map_err(failure)?;
+        let frame = frame.ok_or_else(|| PeerError::Broken("an empty answer".into()))?;
+        match Opening::decode(&frame).map_err(|error| PeerError::Broken(error.to_string()))? {
+            Opening::Answer(answer) => {
+                return Ok(PeerAnswer { answer, body: body_of(receiver) });
+            }
+            Opening::Hint(Hint { status, headers }) => {
+                interim.iter().for_each(|interim| interim(status, headers.clone()));
+            }
+        }
+    }
+    Err(PeerError::Broken("hints without an answer".into()))
 }
 
 /// Frames until the END frame; a stream that stops without one breaks the body.
@@ -90,11 +107,26 @@ pub(crate) async fn answer(world: Arc<World>, channel: Channel) {
         tracing::debug!("a question that does not decode");
         return;
     };
-    let stopped = std::pin::pin!(sender.stopped());
-    let answering = std::pin::pin!(serve::peer::answer(&world, question));
-    let (answer, body) = match select(answering, stopped).await {
-        Either::Left((answer, _)) => answer,
-        Either::Right(_) => return,
+    let mut stopped = pin!(sender.stopped());
+    let (hint, mut hints) = mpsc::channel(INTERIMS_MAX);
+    let interim = move |status, headers| {
+        // Hints that the asker is too slow for are dropped: they are but hints.
+        let _ = hint.try_send(Hint { status, headers });
+    };
+    let mut answering = pin!(serve::peer::answer(&world, question, Some(Arc::new(interim))));
+    let mut told = 0;
+    let (answer, body) = loop {
+        tokio::select! {
+            biased;
+            Some(hint) = hints.recv(), if told < HINTS_MAX => {
+                told += 1;
+                if sender.send(hint.encode()).await.is_err() {
+                    return;
+                }
+            }
+            answer = answering.as_mut() => break answer,
+            () = stopped.as_mut() => return,
+        }
     };
     if sender.send(answer.encode()).await.is_ok() {
         send_body(sender, body).await;

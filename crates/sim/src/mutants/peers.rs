@@ -33,9 +33,10 @@ impl serve::Peers for Meddler {
         to: &NodeName,
         question: Question,
         patience: Duration,
+        interim: Option<serve::Interim>,
     ) -> BoxFuture<'static, Answered> {
         let (meddle, replica) = (self.meddle, self.replica.clone());
-        let answered = self.inner.ask(to, question, patience);
+        let answered = self.inner.ask(to, question, patience, interim);
         answered.map(move |answered| meddle(&replica, answered)).boxed()
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn take(listener: Listener, caller: NodeName, call: Call, line:
 async fn question(listener: &Listener, mut line: Line) -> Option<()> {
     let frame = line.back.next().await?.ok()?;
     let question = Question::decode(&frame).ok()?;
-    let (answer, body) = serve::peer::answer(&listener.world, question).await;
+    let (answer, body) = serve::peer::answer(&listener.world, question, None).await;
     line.out.send(answer.encode()).await.ok()?;
     let mut body = body.into_stream();
     while let Some(chunk) = body.next().await {

@@ -44,6 +44,7 @@ impl serve::Peers for Caller {
         to: &NodeName,
         question: Question,
         patience: Duration,
+        _interim: Option<serve::Interim>,
     ) -> BoxFuture<'static, Result<PeerAnswer, PeerError>> {
         let (network, way) = (self.network.clone(), self.way(to));
         async move {
