@@ -12,6 +12,7 @@ use http::header::{
     AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
     EXPIRES, HeaderName, LAST_MODIFIED, VARY,
 };
+use model::FieldName;
 use model::limits::WITHHELD_FIELDS_MAX;
 
 use crate::{field, targeted};
@@ -85,7 +86,7 @@ impl CacheControl {
     /// What a response says to a cache that listens to the fields called `targets`, the most
     /// specific first: the first one that is well-formed and says something, or else
     /// `Cache-Control` (RFC 9213 §2.2).
-    pub fn of(response: &HeaderMap, targets: &[HeaderName]) -> CacheControl {
+    pub fn of(response: &HeaderMap, targets: &[FieldName]) -> CacheControl {
         targeted::control(response, targets).unwrap_or_else(|| CacheControl::plain(response))
     }
 

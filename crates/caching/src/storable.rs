@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, COOKIE, HeaderName, SET_COOKIE};
+use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 use model::CachePolicy;
 use model::limits::VARY_FIELDS_MAX;
@@ -15,7 +15,6 @@ use crate::directive::{CacheControl, RequestDirectives, Seconds};
 use crate::freshness;
 use crate::revalidate::Validators;
 use crate::tags;
-use crate::targeted::CDN_CACHE_CONTROL;
 use crate::variant::{Vary, vary};
 
 /// How a stored response may be served.
@@ -136,7 +135,7 @@ pub fn storable(
     response: &HeaderMap,
     policy: &CachePolicy,
 ) -> Result<Terms, Unstorable> {
-    let control = CacheControl::of(response, targets(policy));
+    let control = CacheControl::of(response, &policy.cache_control_targets);
     check_message(method, status, &control)?;
     check_sharing(request, response, &control)?;
     if policy.max_ttl().is_zero() {
@@ -169,17 +168,12 @@ pub fn storable(
 /// The fields of a response that may be reused, when these are not all of them: what `no-cache` or
 /// `private` name is for the request that was answered with it (RFC 9111 §5.2.2.4 and §5.2.2.7).
 pub fn reusable(response: &HeaderMap, policy: &CachePolicy) -> Option<HeaderMap> {
-    let CacheControl { withheld, .. } = CacheControl::of(response, targets(policy));
+    let CacheControl { withheld, .. } = CacheControl::of(response, &policy.cache_control_targets);
     withheld.iter().any(|name| response.contains_key(name)).then(|| {
         let mut kept = response.clone();
         withheld.iter().for_each(|name| drop(kept.remove(name)));
         kept
     })
-}
-
-/// The fields that are targeted at a cache under `policy`, the most specific first.
-fn targets(_: &CachePolicy) -> &[HeaderName] {
-    std::slice::from_ref(&CDN_CACHE_CONTROL)
 }
 
 /// What method, status and directives prohibit (RFC 9111 §3).
@@ -245,6 +239,8 @@ fn is_understood(status: StatusCode) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use model::FieldName;
+
     use super::*;
     use crate::testing::{EARLIER, LATER, NOON, fields, secs};
 
@@ -377,6 +373,28 @@ mod tests {
             ("max-age=\"60\"", "cache-control:max-age=5", Ok(5)),
         ] {
             check("", 200, &format!("cdn-cache-control:{targeted}|{rest}"), expect);
+        }
+    }
+
+    #[test]
+    fn the_policy_names_the_targeted_fields() {
+        // RFC 9213 §2.2: the target list is the cache's own.
+        let targets = |names: &[&str]| CachePolicy {
+            cache_control_targets: names
+                .iter()
+                .map(|name| FieldName::parse(name).unwrap())
+                .collect(),
+            ..CachePolicy::default()
+        };
+        let response =
+            "shoal-cache-control:max-age=1|cdn-cache-control:max-age=2|cache-control:max-age=3";
+        for (names, expect) in [
+            (&["shoal-cache-control", "cdn-cache-control"][..], 1),
+            (&["CDN-Cache-Control", "shoal-cache-control"], 2),
+            (&[], 3),
+        ] {
+            let lifetime = under(targets(names), response).map(|terms| terms.lifetime);
+            assert_eq!(lifetime, Ok(secs(expect)), "{names:?}");
         }
     }
 

@@ -7,6 +7,7 @@
 
 use http::HeaderMap;
 use http::header::HeaderName;
+use model::FieldName;
 
 use crate::directive::{CacheControl, Seconds};
 use crate::sf::{self, Item};
@@ -15,9 +16,9 @@ use crate::sf::{self, Item};
 pub static CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
 /// What the first of the fields called `targets` says that says something (§2.2).
-pub(crate) fn control(response: &HeaderMap, targets: &[HeaderName]) -> Option<CacheControl> {
+pub(crate) fn control(response: &HeaderMap, targets: &[FieldName]) -> Option<CacheControl> {
     targets.iter().find_map(|name| {
-        let members = sf::dictionary(&sf::joined(response, name)?)?;
+        let members = sf::dictionary(&sf::joined(response, name.as_header())?)?;
         if members.is_empty() {
             return None;
         }
@@ -76,10 +77,8 @@ mod tests {
     use super::*;
     use crate::testing::fields;
 
-    const OURS: HeaderName = HeaderName::from_static("shoal-cache-control");
-
-    fn targets() -> [HeaderName; 2] {
-        [OURS, CDN_CACHE_CONTROL.clone()]
+    fn targets() -> [FieldName; 2] {
+        ["Shoal-Cache-Control", "CDN-Cache-Control"].map(|name| FieldName::parse(name).unwrap())
     }
 
     fn said(lines: &str) -> CacheControl {
