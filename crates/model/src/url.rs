@@ -140,7 +140,10 @@ fn normalise_percent(path: &str) -> String {
             _ => None,
         };
         match decoded {
-            Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+            Some(byte)
+                if (byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+                    && !ends_inside_an_escape(&out) =>
+            {
                 out.push(char::from(byte))
             }
             Some(_) => out.push_str(&path[at..at + 3].to_ascii_uppercase()),
@@ -149,6 +152,12 @@ fn normalise_percent(path: &str) -> String {
         at += if decoded.is_some() { 3 } else { 1 };
     }
     out
+}
+
+/// Whether a digit more would make an escape of what was none: `%7%41` is not `%7A`, which would
+/// mean yet another path when it is read again.
+fn ends_inside_an_escape(out: &str) -> bool {
+    matches!(out.as_bytes(), [.., b'%'] | [.., b'%', _])
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -218,6 +227,8 @@ mod tests {
             ("/", "/"),
             ("/a/./b", "/a/b"),
             ("/a/../b", "/b"),
+            ("/%7%41", "/%7%41"),
+            ("/%%41%2f%41", "/%%41%2FA"),
             ("/../../b", "/b"),
             ("/a/..", "/"),
             ("/a/b/.", "/a/b/"),
