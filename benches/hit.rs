@@ -24,8 +24,8 @@ use model::{
     Member, Moment, NodeName, Origin, Scope, Tiers,
 };
 use serve::{
-    Account, Body, Entry, Fills, Flights, Knowledge, Mesh, OriginAnswer, OriginError,
-    OriginRequest, PeerAnswer, PeerError, Request, Response, World,
+    Account, Body, Entry, Fills, Flights, Knowledge, Mesh, NoCountries, OriginAnswer, OriginError,
+    OriginRequest, PeerAnswer, PeerError, Request, Response, Scheme, World,
 };
 use wire::exchange::Question;
 
@@ -204,6 +204,7 @@ fn world(purges: u64) -> Arc<World> {
         journal: ports.clone(),
         fills: Fills::new(1 << 20),
         flights: Flights::default(),
+        countries: Arc::new(NoCountries),
     });
     assert_eq!(hit_once(&world).headers["x-cache"], "Miss from shoal");
     for purge in 0..purges {
@@ -255,6 +256,7 @@ fn request() -> Request {
     }
     Request {
         method: Method::GET,
+        scheme: Scheme::Http,
         host: HostName::parse("shop.example").expect("a host").to_string(),
         target: "/assets/site.css?v=42".into(),
         headers,

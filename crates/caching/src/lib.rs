@@ -11,7 +11,6 @@ pub mod targeted;
 pub mod storable;
 pub mod freshness;
 pub mod plan;
-pub mod key;
 pub mod variant;
 pub mod tags;
 pub mod groups;
@@ -34,7 +33,6 @@ pub use forward::{CDN_LOOP, Expectation, Passage, Reach, count_forward, meet_exp
 pub use freshness::{ensure_date, initial_age, said_age};
 pub use hop::strip_hop_by_hop;
 pub use invalidate::invalidated;
-pub use key::key;
 pub use multipart::Multipart;
 pub use plan::{Plan, Stored, Validity, Why, is_failure, may_serve_on_error, plan};
 pub use range::{ByteRange, Ranged, content_range, first_byte, resolve, unsatisfied_range};

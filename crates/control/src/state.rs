@@ -297,15 +297,20 @@ impl State {
         purge: &Invalidation,
     ) -> Result<(), Refusal> {
         let Invalidation { distribution, scopes, effect } = purge;
-        if !self.distributions.contains_key(distribution) {
+        let Some(known) = self.distributions.get(distribution).cloned() else {
             return Err(Refusal::NoSuchDistribution(distribution.clone()));
-        }
+        };
         let first = scopes.first().filter(|_| scopes.len() <= SCOPES_MAX);
         let Some(first) = first.cloned() else {
             return Err(Refusal::Scopes { given: scopes.len() as u64, max: SCOPES_MAX as u64 });
         };
         self.change_epochs(distribution, |epochs| {
-            scopes.iter().for_each(|scope| epochs.purge(scope, *effect, at));
+            for scope in scopes {
+                match known.merge_slashes {
+                    true => epochs.purge(&scope.with_slashes_merged(), *effect, at),
+                    false => epochs.purge(scope, *effect, at),
+                }
+            }
         });
         self.bound_epochs(at);
         let (distribution, effect) = (distribution.clone(), *effect);

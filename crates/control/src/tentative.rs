@@ -45,7 +45,11 @@ impl Tentative {
         };
         match self.scopes > SCOPES_MAX {
             true => covered.raise_floor(now),
-            false => purge.scopes.iter().for_each(|scope| covered.purge(scope, now)),
+            false => purge.scopes.iter().for_each(|scope| {
+                // Whether the distribution merges slashes is for the log to say: both are covered.
+                covered.purge(scope, now);
+                covered.purge(&scope.with_slashes_merged(), now);
+            }),
         }
     }
 

@@ -113,6 +113,12 @@ impl fmt::Display for Misfit {
 impl std::error::Error for Misfit {}
 
 impl Distribution {
+    /// The behavior that stands at `place` in the list; the default one if that is none.
+    pub fn behavior_at(&self, place: Option<usize>) -> &CacheBehavior {
+        let listed = place.and_then(|place| self.cache_behaviors.get(place));
+        listed.unwrap_or(&self.default_cache_behavior)
+    }
+
     /// The origin that `behavior` targets.
     pub fn origin_of(&self, behavior: &CacheBehavior) -> Option<&Origin> {
         self.origins.iter().find(|origin| origin.id == behavior.target_origin_id)

@@ -26,6 +26,11 @@ impl Glob {
         Glob::try_from(Path::parse(&single)?)
     }
 
+    /// The same with every run of slashes in its path as one.
+    pub fn with_slashes_merged(&self) -> Glob {
+        Glob(self.0.with_slashes_merged())
+    }
+
     /// The directory whose content is all that it matches, if it is written that way: `/a/*`.
     pub fn directory(&self) -> Option<Path> {
         let directory = self.0.as_str().strip_suffix('*')?;

@@ -74,6 +74,18 @@ impl Scope {
         }
     }
 
+    /// The same as a distribution names it that merges slashes.
+    pub fn with_slashes_merged(&self) -> Scope {
+        let mut merged = self.clone();
+        match &mut merged {
+            Scope::Url { path, .. } => *path = path.with_slashes_merged(),
+            Scope::Prefix { directory, .. } => *directory = directory.with_slashes_merged(),
+            Scope::Glob { pattern, .. } => *pattern = pattern.with_slashes_merged(),
+            Scope::Tag(_) | Scope::Host(_) | Scope::All => {}
+        }
+        merged
+    }
+
     /// The host named, if one was.
     pub fn host(&self) -> Option<&Host> {
         match self {
@@ -180,6 +192,19 @@ mod tests {
         assert!(matches!(Scope::parse("/a/b*"), Ok(Scope::Glob { .. })));
         assert!(matches!(Scope::parse("/a?b/*"), Ok(Scope::Glob { .. })));
         assert!(matches!(Scope::parse("https://x/*"), Ok(Scope::Host(_))));
+    }
+
+    #[test]
+    fn slashes_are_merged_wherever_a_purge_names_a_path() {
+        for (given, expect) in [
+            ("/a//b?c=//", "/a/b?c=//"),
+            ("/a//*", "/a/*"),
+            ("http://x//a//*.jpg", "https://x/a/*.jpg"),
+            ("/*", "/*"),
+        ] {
+            let merged = Scope::parse(given).unwrap().with_slashes_merged();
+            assert_eq!(merged.to_string(), expect, "{given}");
+        }
     }
 
     #[test]

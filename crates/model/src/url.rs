@@ -3,7 +3,9 @@
 //!
 //! Host: lower case, no default port, no trailing dot. Path: percent-encoding normalised (RFC 3986
 //! §6.2.2: unreserved characters decoded, hex in upper case), dot segments removed (§5.2.4), the
-//! query kept as sent. `%2F` stays encoded: it is data, not a separator.
+//! query kept as sent. `%2F` stays encoded: it is data, not a separator. Double slashes are kept
+//! unless a distribution merges them. A host in other letters than ASCII is refused: browsers send
+//! `xn--` names (RFC 5891), and so does configuration.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,17 +28,16 @@ impl Host {
         let name = strip_port(given).ok_or_else(refuse)?;
         let name = name.strip_suffix('.').unwrap_or(name);
         let bracketed = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let fits = match bracketed {
-            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => {
-                !name.is_empty()
-                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._*".contains(&b))
-            }
-        };
-        if !fits || name.len() > 255 {
-            return Err(refuse());
+        if let Some(address) = bracketed {
+            let address: std::net::Ipv6Addr = address.parse().map_err(|_| refuse())?;
+            return Ok(Host(format!("[{address}]").into()));
         }
-        Ok(Host(name.to_ascii_lowercase().into()))
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._*".contains(&byte);
+        let fits = (1..=255).contains(&name.len()) && name.bytes().all(known);
+        match fits && !name.ends_with('.') {
+            true => Ok(Host(name.to_ascii_lowercase().into())),
+            false => Err(refuse()),
+        }
     }
 
     /// The host as text.
@@ -121,6 +122,38 @@ impl Path {
     /// The path without its query.
     pub fn without_query(&self) -> &str {
         self.0.split('?').next().unwrap_or(&self.0)
+    }
+
+    /// The query, without its question mark, if there is one.
+    pub fn query(&self) -> Option<&str> {
+        self.0.split_once('?').map(|(_, query)| query)
+    }
+
+    /// The same path with another query, which is a part of one that was parsed.
+    pub fn with_query(&self, query: Option<&str>) -> Path {
+        let path = self.without_query();
+        match query {
+            Some(query) => Path(format!("{path}?{query}").into()),
+            None => Path(path.into()),
+        }
+    }
+
+    /// The same path with every run of slashes as one. Dot segments are gone already, so nothing
+    /// else changes.
+    pub fn with_slashes_merged(&self) -> Path {
+        if !self.without_query().contains("//") {
+            return self.clone();
+        }
+        let mut merged = String::with_capacity(self.0.len());
+        for letter in self.without_query().chars() {
+            if !(letter == '/' && merged.ends_with('/')) {
+                merged.push(letter);
+            }
+        }
+        match self.query() {
+            Some(query) => Path(format!("{merged}?{query}").into()),
+            None => Path(merged.into()),
+        }
     }
 
     /// Every directory prefix of the path, shortest first: `/a/b/c` gives `/`, `/a/`, `/a/b/`.
@@ -219,6 +252,8 @@ impl fmt::Debug for Path {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -247,6 +282,54 @@ mod tests {
     }
 
     #[test]
+    fn slashes_are_merged_in_the_path_and_nowhere_else() {
+        for (given, expect) in [
+            ("/a//b", "/a/b"),
+            ("//", "/"),
+            ("///a///", "/a/"),
+            ("/a?b//c", "/a?b//c"),
+            ("//a?b//c", "/a?b//c"),
+            ("/a/%2F/b", "/a/%2F/b"),
+            ("/a//../b", "/a/b"),
+        ] {
+            let merged = Path::parse(given).unwrap().with_slashes_merged();
+            assert_eq!(merged.as_str(), expect, "{given}");
+            assert_eq!(merged.with_slashes_merged(), merged, "not idempotent: {given}");
+            assert_eq!(Path::parse(merged.as_str()), Ok(merged), "not canonical: {given}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_canonical_url_is_its_own_canonical_form(
+            given in "/([a.%/~2eEfF]|%2[eEfF]|%7[eE]|\\.\\.|//){0,24}(\\?[!-~&&[^#]]{0,12})?",
+        ) {
+            let path = Path::parse(&given).unwrap();
+            prop_assert_eq!(Path::parse(path.as_str()).unwrap(), path.clone());
+            let merged = path.with_slashes_merged();
+            prop_assert_eq!(merged.with_slashes_merged(), merged.clone());
+            prop_assert_eq!(Path::parse(merged.as_str()).unwrap(), merged);
+            let is_dot = |segment: &str| segment == "." || segment == "..";
+            prop_assert!(!path.without_query().split('/').any(is_dot), "{path}");
+            prop_assert_eq!(path.query(), given.split_once('?').map(|(_, query)| query));
+        }
+
+        #[test]
+        fn a_canonical_host_is_its_own_canonical_form(
+            given in "[a-zA-Z0-9-]{1,8}(\\.[a-zA-Z0-9-]{1,8}){0,2}\\.?(:[0-9]{0,4})?",
+        ) {
+            let host = Host::parse(&given).unwrap();
+            prop_assert_eq!(Host::parse(host.as_str()).unwrap(), host.clone());
+            prop_assert_eq!(Host::parse(&given.to_ascii_uppercase()).unwrap(), host);
+        }
+
+        #[test]
+        fn any_text_parses_or_is_refused(given in any::<String>()) {
+            let _ = (Path::parse(&given), Host::parse(&given));
+        }
+    }
+
+    #[test]
     fn a_path_is_refused_when_it_could_mean_two_things() {
         for bad in [
             "",
@@ -268,12 +351,16 @@ mod tests {
             ("Shop.Example:8080", "shop.example"),
             ("shop.example.", "shop.example"),
             ("[::1]:80", "[::1]"),
+            ("[0:0::0:1]", "[::1]"),
+            ("[2001:DB8::A]", "[2001:db8::a]"),
             ("127.0.0.1:1", "127.0.0.1"),
             ("a:", "a"),
         ] {
             assert_eq!(Host::parse(given).unwrap().as_str(), expect);
         }
-        for bad in ["", ":80", "a b", "a/b", "a:x", "[::1", "[zz]", "a@b"] {
+        for bad in
+            ["", ":80", "a..", ".", "a b", "a/b", "a:x", "[::1", "[zz]", "a@b", "bücher.example"]
+        {
             assert!(Host::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -6,26 +6,36 @@ use std::sync::Arc;
 
 use caching::Expectation;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use model::distribution::RequestLimits;
 use model::limits::CONFIRM;
-use model::{Attributes, Distribution, Freshness, Host, LogPosition, Moment, Path, Tier};
+use model::{
+    Attributes, CacheBehavior, Distribution, Freshness, Host, LogPosition, Moment, Path, Tier,
+};
+use policy::Scheme;
 
 use crate::account::Account;
 use crate::body::Body;
 use crate::message::Request;
 use crate::refusal::Refusal;
 use crate::walk;
-use crate::want::{Asker, Effort, Footing, Want};
+use crate::want::{Asker, Effort, Footing, Resolved, Want};
 use crate::world::{Interim, World};
 
 /// A viewer's request, understood.
 pub(crate) struct Visit {
     /// The method.
     pub(crate) method: Method,
+    /// How it came.
+    pub(crate) scheme: Scheme,
     /// The distribution it belongs to.
     pub(crate) distribution: Arc<Distribution>,
-    /// What purges match.
+    /// The URL that was asked for, in canonical form.
     pub(crate) attributes: Arc<Attributes>,
-    /// End-to-end fields, with the viewer's address added.
+    /// The URL under which it is kept.
+    pub(crate) kept: Arc<Attributes>,
+    /// Which behavior covers it.
+    pub(crate) place: Option<usize>,
+    /// End-to-end fields, with the viewer's address and what was derived from it added.
     pub(crate) headers: HeaderMap,
     /// The body.
     pub(crate) body: Body,
@@ -47,11 +57,17 @@ pub(crate) fn visit(
     }
     let host = Host::parse(&request.host).map_err(|_| Refusal::Host)?;
     let path = Path::parse(&request.target).map_err(|_| Refusal::Target)?;
+    let state = world.ledger.state();
+    let distribution = state.distribution_for(&host).cloned();
+    let path = match distribution.as_deref() {
+        Some(distribution) => policy::asked(distribution, path),
+        None => path,
+    };
     account.host = Some(host.clone());
     account.path = Some(path.clone());
-    let state = world.ledger.state();
-    let distribution = state.distribution_for(&host).ok_or(Refusal::UnknownHost)?.clone();
+    let distribution = distribution.ok_or(Refusal::UnknownHost)?;
     account.distribution = Some(distribution.name.clone());
+    check_size(&distribution, &request.headers)?;
     let mut headers = request.headers;
     caching::strip_hop_by_hop(&mut headers);
     headers.remove(http::header::HOST);
@@ -62,15 +78,30 @@ pub(crate) fn visit(
         return Err(Refusal::Expectation);
     }
     note_viewer(&mut headers, request.viewer);
-    let attributes = Attributes { distribution: distribution.name.clone(), host, path };
+    let name = distribution.name.clone();
+    let attributes = Arc::new(Attributes { distribution: name, host, path });
+    let Resolved { kept, place } = Resolved::of(&distribution, &attributes);
+    let country = world.countries.of(request.viewer.ip());
+    policy::derive(distribution.behavior_at(place), country, &mut headers);
     Ok(Visit {
         method: request.method,
+        scheme: request.scheme,
         distribution,
-        attributes: Arc::new(attributes),
+        attributes,
+        kept,
+        place,
         headers,
         body: request.body,
         interim: request.interim,
     })
+}
+
+/// A distribution may take less than the gateway does.
+fn check_size(distribution: &Distribution, headers: &HeaderMap) -> Result<(), Refusal> {
+    let RequestLimits { header_bytes_max, header_fields_max } = distribution.limits;
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let fits = bytes <= header_bytes_max as usize && headers.len() <= header_fields_max as usize;
+    if fits { Ok(()) } else { Err(Refusal::Headers) }
 }
 
 /// Appends the viewer to `X-Forwarded-For`, as CloudFront does. It never becomes part of a key.
@@ -88,6 +119,35 @@ fn note_viewer(headers: &mut HeaderMap, viewer: SocketAddr) {
 }
 
 impl Visit {
+    /// A page of ours, as a viewer without any wishes would ask for it.
+    pub(crate) fn for_page(distribution: &Arc<Distribution>, attributes: Arc<Attributes>) -> Visit {
+        let Resolved { kept, place } = Resolved::of(distribution, &attributes);
+        let mut headers = HeaderMap::new();
+        policy::derive(distribution.behavior_at(place), None, &mut headers);
+        Visit {
+            method: Method::GET,
+            scheme: Scheme::Http,
+            distribution: distribution.clone(),
+            attributes,
+            kept,
+            place,
+            headers,
+            body: Body::Empty,
+            interim: None,
+        }
+    }
+
+    /// The behavior that covers it.
+    pub(crate) fn behavior(&self) -> &CacheBehavior {
+        self.distribution.behavior_at(self.place)
+    }
+
+    /// Whether its behavior lets it in.
+    pub(crate) fn admit(&self) -> Result<(), Refusal> {
+        let admitted = policy::admit(self.behavior(), self.scheme, &self.method);
+        admitted.map_err(Refusal::Denied)
+    }
+
     /// Whether the answer may come from a cache at all (RFC 9110 §9.2.3, as far as caches implement
     /// it).
     pub(crate) fn is_cacheable_method(&self) -> bool {
@@ -96,13 +156,18 @@ impl Visit {
 
     /// What the visit, which came at `arrived_at`, asks of this edge.
     pub(crate) fn want(&self, arrived_at: Moment, footing: Footing) -> Want {
+        let behavior = self.behavior();
+        let mut headers = self.headers.clone();
+        policy::forwarded_headers(behavior, &mut headers);
         Want {
             tier: Tier::Edge,
             asker: Asker::Viewer,
             distribution: self.distribution.clone(),
             attributes: self.attributes.clone(),
-            key: caching::key(&self.attributes),
-            headers: self.headers.clone(),
+            kept: self.kept.clone(),
+            place: self.place,
+            key: policy::key(behavior, &self.kept, &Method::GET, &headers),
+            headers,
             applied: LogPosition::ZERO,
             settles_for: None,
             arrived_at,

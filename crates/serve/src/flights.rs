@@ -21,6 +21,7 @@ use model::{Attributes, Moment, Purging, Tags, WhenFenced};
 
 use crate::body::{Body, BodyError, BodyStream, Chunk};
 use crate::gate::{Proof, ServePermit};
+use crate::want::Want;
 use crate::world::World;
 
 const SHARDS: usize = 16;
@@ -35,6 +36,7 @@ pub struct Flights {
 /// One of them.
 struct Flight {
     attributes: Arc<Attributes>,
+    asked: Option<Arc<Attributes>>,
     tags: Tags,
     checked: Watermark,
     is_cut: AtomicBool,
@@ -68,6 +70,8 @@ impl Flight {
             return false;
         }
         let standing = state.standing(&self.attributes, &self.tags, reached);
+        let of = |asked: &Arc<Attributes>| state.standing(asked, &Tags::NONE, reached);
+        let standing = standing.max(self.asked.as_ref().map_or(Standing::Good, of));
         let is_old = standing == Standing::Old && stops(state, &self.attributes).is_some();
         match standing {
             Standing::Good => self.checked.raise(applied),
@@ -103,7 +107,7 @@ pub fn stop_old(world: &World) -> u64 {
 /// The body as it goes out to a viewer under `permit`.
 pub(crate) fn guard(
     world: &Arc<World>,
-    attributes: &Arc<Attributes>,
+    want: &Want,
     tags: &Tags,
     permit: ServePermit,
     body: Body,
@@ -115,7 +119,8 @@ pub(crate) fn guard(
     }
     let bytes = body.bytes();
     let flight = Arc::new(Flight {
-        attributes: attributes.clone(),
+        attributes: want.kept.clone(),
+        asked: (!Arc::ptr_eq(&want.attributes, &want.kept)).then(|| want.attributes.clone()),
         tags: tags.clone(),
         checked: Watermark::at(permit.judged_at()),
         is_cut: AtomicBool::new(false),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use control::Standing;
 use http::header::AGE;
 use model::object::Head;
-use model::{LogPosition, Moment, Tags, WhenFenced};
+use model::{Attributes, LogPosition, Moment, Tags, WhenFenced};
 
 use crate::fill::{Fill, Opening};
 use crate::lookup::Copy;
@@ -171,7 +171,13 @@ impl<'a> Judge<'a> {
                 checked.raise(applied);
             }
         }
-        standing.max(self.known.tentative.standing(attributes, tags, *born_at))
+        let as_of = object.head.as_of;
+        let of = |asked: &Attributes| {
+            let standing = self.known.state.standing(asked, &Tags::NONE, as_of);
+            standing.max(self.known.tentative.standing(asked, &Tags::NONE, *born_at))
+        };
+        let by_its_names = self.known.tentative.standing(attributes, tags, *born_at);
+        standing.max(by_its_names).max(self.want.asked_standing(of))
     }
 
     /// Whether the request may wait for `fill` (rule R4): no purge known by now covers it, and it
@@ -182,8 +188,8 @@ impl<'a> Judge<'a> {
         if self.want.effort == Effort::Anew {
             return fill.effort == Effort::Anew && began_since;
         }
-        let attributes = &self.want.attributes;
-        let tentative = self.known.tentative.standing(attributes, &origin.tags, fill.began_at);
+        let tentative = &self.known.tentative;
+        let tentative = self.want.tentative_standing(tentative, &origin.tags, fill.began_at);
         tentative == Standing::Good
             && self.is_current(origin.as_of, &origin.tags)
             && self.accepts(origin.proof)
@@ -199,8 +205,7 @@ impl<'a> Judge<'a> {
     }
 
     fn is_good(&self, as_of: LogPosition, tags: &Tags) -> bool {
-        let state = &self.known.state;
-        state.standing(&self.want.attributes, tags, as_of) == Standing::Good
+        self.want.standing(&self.known.state, tags, as_of) == Standing::Good
     }
 
     /// What may be done with what `fill` brought. A purge that is only tentative turns nobody away
@@ -238,7 +243,7 @@ impl<'a> Judge<'a> {
     /// the request came: nobody knew the tags when it joined.
     fn was_heard_of_between(&self, tags: &Tags, began_at: Moment) -> bool {
         let tentative = &self.known.tentative;
-        let since = |moment| tentative.standing(&self.want.attributes, tags, moment);
+        let since = |moment| self.want.tentative_standing(tentative, tags, moment);
         since(began_at) != Standing::Good && since(self.want.arrived_at) == Standing::Good
     }
 
@@ -307,8 +312,8 @@ impl<'a> Judge<'a> {
     /// Whether what reflects `as_of`, and was made at `born_at`, may be kept: no purge known by
     /// now, not even a tentative one, has done away with it.
     pub(crate) fn lets_keep(&self, as_of: LogPosition, tags: &Tags, born_at: Moment) -> bool {
-        let attributes = &self.want.attributes;
-        let standing = self.known.state.standing(attributes, tags, as_of);
-        standing.max(self.known.tentative.standing(attributes, tags, born_at)) != Standing::Old
+        let standing = self.want.standing(&self.known.state, tags, as_of);
+        let tentative = self.want.tentative_standing(&self.known.tentative, tags, born_at);
+        standing.max(tentative) != Standing::Old
     }
 }

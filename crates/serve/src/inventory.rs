@@ -5,6 +5,7 @@
 
 use control::Standing;
 use http::header::ETAG;
+use http::{HeaderMap, Method};
 use model::{Attributes, CacheKey, Invalidation, LogPosition, Tags};
 use wire::exchange::{Finding, Sample};
 
@@ -18,7 +19,14 @@ const PAGE: usize = 1_024;
 pub fn plan_purge(world: &World, purge: &Invalidation) -> (u64, u64) {
     // The same map that purges are kept in, with nothing else in it.
     let mut purged = control::Purged::default();
-    purge.scopes.iter().for_each(|scope| purged.purge(scope, LogPosition::new(0, 1)));
+    let state = world.ledger.state();
+    let merges = state.distribution(&purge.distribution).is_some_and(|known| known.merge_slashes);
+    for scope in &purge.scopes {
+        match merges {
+            true => purged.purge(&scope.with_slashes_merged(), LogPosition::new(0, 1)),
+            false => purged.purge(scope, LogPosition::new(0, 1)),
+        }
+    }
     let covers = |copy: &Copy| {
         let object = &copy.object;
         object.attributes.distribution == purge.distribution
@@ -83,7 +91,13 @@ pub fn judge(world: &World, sample: &Sample) -> Finding {
     if purged > sample.as_of {
         return Finding::Old;
     }
-    let entry = world.store.find(&caching::key(&attributes));
+    let Some(distribution) = state.distribution(&sample.distribution) else {
+        return Finding::Unknown;
+    };
+    let behavior = distribution.behavior_at(policy::place(distribution, &attributes.path));
+    let key = policy::key(behavior, &attributes, &Method::GET, &HeaderMap::new());
+    // What else is in the key is not told: another copy than the one meant may be here.
+    let entry = world.store.find(&key).filter(|_| policy::is_by_url_alone(behavior));
     let Some(copy) = entry.as_deref().and_then(|entry| entry.copy()) else {
         return Finding::Sound;
     };

@@ -17,8 +17,10 @@ pub mod peer;
 pub mod world;
 
 mod accept;
+mod allowance;
 mod canary;
 mod fill;
+mod finish;
 mod gate;
 mod invalidate;
 mod pass;
@@ -46,14 +48,17 @@ pub use flights::{Flights, stop_old};
 pub use inventory::{judge, plan_purge, sweep};
 pub use lookup::Entry;
 pub use message::{Request, Response};
+pub use policy::Scheme;
 pub use purge::Purged;
 pub use world::{
-    Host, Interim, Journal, Knowledge, Ledger, Members, Mesh, OriginAnswer, OriginError,
-    OriginRequest, Origins, PeerAnswer, PeerError, Peers, Store, World,
+    Countries, Host, Interim, Journal, Knowledge, Ledger, Members, Mesh, NoCountries, OriginAnswer,
+    OriginError, OriginRequest, Origins, PeerAnswer, PeerError, Peers, Store, World,
 };
 
+use accept::Visit;
 use account::Verdict;
 use collapse::{Company, Turn};
+use finish::Finish;
 use reading::Reading;
 use refusal::Refusal;
 use respond::Obtained;
@@ -80,6 +85,17 @@ async fn exchange(
     if visit.method.as_str() == purge::PURGE {
         return purge::take(world, visit, account).await;
     }
+    let finish = Finish::of(&visit, account);
+    let answered = answer(world, visit, account).await;
+    Ok(finish.answer(world, answered, account).await)
+}
+
+async fn answer(
+    world: &Arc<World>,
+    visit: Visit,
+    account: &mut Account,
+) -> Result<Response, Refusal> {
+    visit.admit()?;
     if !visit.is_cacheable_method() {
         return pass::through(world, visit, account).await;
     }

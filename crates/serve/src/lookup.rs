@@ -210,7 +210,7 @@ pub(crate) fn find(world: &World, want: &Want) -> Found {
 
 /// A key is a strong hash, but the purge gate looks at attributes: they must be the request's own.
 fn is_of(copy: &Copy, want: &Want) -> bool {
-    *copy.object.attributes == *want.attributes
+    *copy.object.attributes == *want.kept
 }
 
 #[cfg(test)]

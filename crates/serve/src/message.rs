@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use http::{HeaderMap, Method, StatusCode};
 
+use policy::Scheme;
+
 use crate::body::Body;
 use crate::world::Interim;
 
@@ -12,6 +14,8 @@ use crate::world::Interim;
 pub struct Request {
     /// The method.
     pub method: Method,
+    /// Whether it came over TLS.
+    pub scheme: Scheme,
     /// The `Host` field or authority, as sent.
     pub host: String,
     /// Path and query, as sent.

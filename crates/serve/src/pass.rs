@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::accept::Visit;
 use crate::account::{Account, Source, Verdict};
+use crate::allowance;
 use crate::body::Body;
 use crate::invalidate;
 use crate::message::Response;
@@ -32,28 +33,36 @@ pub(crate) async fn through(
         return Ok(end_here(world, account));
     }
     let no_origin = Refusal::Failed(wire::exchange::Failure::Misdirected);
-    let behavior = &visit.distribution.default_cache_behavior;
-    let origin = visit.distribution.origin_of(behavior).ok_or(no_origin)?;
+    let distribution = visit.distribution.clone();
+    let behavior = distribution.behavior_at(visit.place);
+    let origin = distribution.origin_of(behavior).ok_or(no_origin)?;
     let mut headers = visit.headers;
+    policy::forwarded_headers(behavior, &mut headers);
     headers.append(VIA, walk::via(world));
-    headers.append(&CDN_LOOP, walk::passage(world, &visit.distribution).field_value());
+    headers.append(&CDN_LOOP, walk::passage(world, &distribution).field_value());
+    let resource = policy::resource(&distribution, &visit.attributes.path);
+    let bytes_max = behavior.origin_request_policy.body_bytes_max;
+    let (body, overrun) = allowance::at_most(visit.body, bytes_max).ok_or(Refusal::Body)?;
     let request = OriginRequest {
         method: visit.method.clone(),
         host: visit.attributes.host.clone(),
-        target: visit.attributes.path.as_str().to_owned(),
+        target: policy::forwarded_target(behavior, &resource).as_str().to_owned(),
         headers,
-        body: visit.body,
+        body,
         interim: walk::relayed(visit.interim),
     };
     account.source = Source::Origin;
     account.verdict = Verdict::Forwarded(caching::Why::Method);
     let answer = world.origins.fetch(origin, request).await;
-    let answer = answer.map_err(|error| Refusal::Failed(walk::failure_of(error)))?;
+    let answer = answer.map_err(|error| match overrun.has_happened() {
+        true => Refusal::Body,
+        false => Refusal::Failed(walk::failure_of(error)),
+    })?;
     let mut headers = answer.headers;
     caching::strip_hop_by_hop(&mut headers);
-    let scopes = caching::invalidated(&visit.method, answer.status, &headers, &visit.attributes);
-    invalidate::everywhere(world, &visit.distribution, scopes).await;
-    respond::hide_tags(&visit.distribution, &mut headers);
+    let scopes = caching::invalidated(&visit.method, answer.status, &headers, &visit.kept);
+    invalidate::everywhere(world, &distribution, scopes).await;
+    respond::hide_tags(&distribution, &mut headers);
     respond::sign(world, &mut headers, account, answer.status);
     let body = Body::Stream { stream: answer.body, bytes: answer.body_bytes };
     Ok(Response { status: answer.status, headers, body })

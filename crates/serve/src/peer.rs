@@ -13,7 +13,7 @@ use crate::account::Account;
 use crate::body::Body;
 use crate::refusal::Refusal;
 use crate::respond;
-use crate::want::{Asker, Effort, Footing, Want};
+use crate::want::{Asker, Effort, Footing, Resolved, Want};
 use crate::world::{Interim, World};
 
 /// Answers a peer's question; what overtakes the answer goes to `interim`.
@@ -49,12 +49,17 @@ pub async fn answer(
 fn want(world: &World, question: Question, interim: Option<Interim>) -> Option<Want> {
     let distribution =
         world.ledger.state().distribution(&question.attributes.distribution)?.clone();
+    let attributes = Arc::new(question.attributes);
+    let Resolved { kept, place } = Resolved::of(&distribution, &attributes);
+    let behavior = distribution.behavior_at(place);
     Some(Want {
+        key: policy::key(behavior, &kept, &Method::GET, &question.headers),
         tier: question.tier,
         asker: Asker::Peer,
         distribution,
-        key: caching::key(&question.attributes),
-        attributes: Arc::new(question.attributes),
+        attributes,
+        kept,
+        place,
         headers: question.headers,
         applied: question.applied,
         settles_for: None,
@@ -77,6 +82,9 @@ fn failure_of(refusal: &Refusal) -> Failure {
         | Refusal::Method
         | Refusal::Loop
         | Refusal::Expectation
+        | Refusal::Headers
+        | Refusal::Body
+        | Refusal::Denied(_)
         | Refusal::NotAnEdge
         | Refusal::UnknownHost => Failure::Misdirected,
     }

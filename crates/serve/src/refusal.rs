@@ -1,6 +1,7 @@
 //! Why a request gets an answer that is ours and not the origin's. Such answers are never cached.
 
 use http::StatusCode;
+use policy::Denied;
 use wire::exchange::Failure;
 
 /// A request that ends here.
@@ -12,6 +13,15 @@ pub(crate) enum Refusal {
     /// The target is no path.
     #[error("the request target is not a path of printable ASCII, or is too long")]
     Target,
+    /// More fields, or bytes of fields, than the distribution takes.
+    #[error("the request has more or longer fields than this distribution takes")]
+    Headers,
+    /// A longer body than the behavior takes.
+    #[error("the body of the request is longer than is taken here")]
+    Body,
+    /// What its behavior does not let in.
+    #[error("{}", reason(*.0))]
+    Denied(Denied),
     /// A method that a cache must not pass on.
     #[error("this method is not served here")]
     Method,
@@ -48,6 +58,14 @@ pub(crate) enum Refusal {
     Failed(Failure),
 }
 
+fn reason(denied: Denied) -> &'static str {
+    match denied {
+        Denied::Method(_) => "this method is not allowed here",
+        Denied::Redirect(_) => "ask for the same URL with https",
+        Denied::HttpsOnly => "only https will do here",
+    }
+}
+
 fn sentence(failure: Failure) -> &'static str {
     match failure {
         Failure::Unreachable => "the origin cannot be reached, or did not answer in HTTP",
@@ -66,6 +84,13 @@ impl Refusal {
             Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::Loop => StatusCode::LOOP_DETECTED,
             Refusal::Expectation => StatusCode::EXPECTATION_FAILED,
+            Refusal::Headers => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Refusal::Body => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::Denied(denied) => match denied {
+                Denied::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+                Denied::Redirect(status) => *status,
+                Denied::HttpsOnly => StatusCode::FORBIDDEN,
+            },
             Refusal::NotAnEdge | Refusal::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Refusal::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
             Refusal::Restarted | Refusal::Fenced => StatusCode::SERVICE_UNAVAILABLE,
@@ -86,6 +111,13 @@ impl Refusal {
             Refusal::Loop => "cdn-loop",
             Refusal::Expectation => "expectation",
             Refusal::Token => "bad-token",
+            Refusal::Headers => "large-head",
+            Refusal::Body => "large-body",
+            Refusal::Denied(denied) => match denied {
+                Denied::Method(_) => "method",
+                Denied::Redirect(_) => "to-https",
+                Denied::HttpsOnly => "https-only",
+            },
             Refusal::Purge => "bad-purge",
             Refusal::NotAnEdge => "not-an-edge",
             Refusal::UnknownHost => "unknown-host",

@@ -15,6 +15,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use model::object::Head;
 use model::{CacheKey, Distribution, Moment, Tags};
+use policy::Denied;
 use wire::exchange::{Answer, AnswerHead};
 
 use crate::account::{Account, Verdict};
@@ -30,8 +31,8 @@ use crate::walk;
 use crate::want::Want;
 use crate::world::World;
 
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+pub(crate) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
 /// A response to give: from the cache, or as it arrives.
 pub(crate) enum Obtained {
@@ -133,7 +134,7 @@ impl Obtained {
     ) -> Body {
         let tags = self.tags().clone();
         let (body, permit) = self.into_body();
-        flights::guard(world, &want.attributes, &tags, permit, part(body))
+        flights::guard(world, want, &tags, permit, part(body))
     }
 }
 
@@ -305,6 +306,9 @@ pub(crate) fn refuse(world: &World, refusal: &Refusal, account: &mut Account) ->
     if *refusal == Refusal::Method {
         headers.insert(ALLOW, pass::ALLOWED);
     }
+    if let Refusal::Denied(denied) = refusal {
+        explain(*denied, &mut headers, account);
+    }
     sign(world, &mut headers, account, status);
     let sentence = format!("{} {refusal}\n", status.as_u16());
     let body = match account.method {
@@ -312,6 +316,23 @@ pub(crate) fn refuse(world: &World, refusal: &Refusal, account: &mut Account) ->
         _ => Body::from_bytes(sentence.into()),
     };
     Response { status, headers, body }
+}
+
+/// What would do instead.
+fn explain(denied: Denied, headers: &mut HeaderMap, account: &Account) {
+    match (denied, &account.host, &account.path) {
+        (Denied::Method(allowed), ..) => {
+            let allowed = HeaderValue::try_from(allowed.names().join(", "));
+            let allowed = allowed.expect("names of methods are tokens");
+            headers.insert(http::header::ALLOW, allowed);
+        }
+        (Denied::Redirect(_), Some(host), Some(path)) => {
+            if let Ok(location) = HeaderValue::try_from(format!("https://{host}{path}")) {
+                headers.insert(http::header::LOCATION, location);
+            }
+        }
+        (Denied::Redirect(_) | Denied::HttpsOnly, ..) => {}
+    }
 }
 
 /// Adds `Via`, `X-Cache` and `Cache-Status` for an answer that no tier above has handled.

@@ -160,9 +160,10 @@ impl Fetch<'_> {
     }
 
     fn terms(&self, head: &Head) -> Result<Terms, caching::Unstorable> {
-        let policy = &self.want.distribution.default_cache_behavior.cache_policy;
-        let (method, headers) = (self.want.method(), &self.want.headers);
-        caching::storable(&method, headers, head.status, &head.headers, policy)
+        let behavior = self.want.behavior();
+        let asked = policy::beyond_the_key(behavior, &self.want.headers);
+        let (method, policy) = (self.want.method(), &behavior.cache_policy);
+        caching::storable(&method, &asked, head.status, &head.headers, policy)
     }
 
     /// Where the response belongs; signposts and running fills are put right before anyone reads
@@ -308,7 +309,7 @@ impl Fetch<'_> {
         };
         let head = head.clone();
         let body_bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        let attributes = self.want.attributes.clone();
+        let attributes = self.want.kept.clone();
         let object = Object { attributes, tags, head, body: chunks.into(), body_bytes };
         self.keep(key, Copy::new(object, terms));
     }

@@ -32,3 +32,5 @@ mod hints;
 mod pass;
 mod changes;
 mod standards;
+mod policies;
+mod error_pages;

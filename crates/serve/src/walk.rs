@@ -165,7 +165,7 @@ async fn ask_origin(
     want: &Want,
     validators: Option<&Validators>,
 ) -> Result<Answered, Failure> {
-    let behavior = &want.distribution.default_cache_behavior;
+    let behavior = want.behavior();
     let origin = want.distribution.origin_of(behavior).ok_or(Failure::Misdirected)?;
     let mut headers = want.upward_headers();
     if let Some(validators) = validators {
@@ -176,10 +176,11 @@ async fn ask_origin(
     if want.effort != Effort::Ordinary {
         headers.append(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
+    let resource = policy::resource(&want.distribution, &want.attributes.path);
     let request = OriginRequest {
         method: want.method(),
         host: want.attributes.host.clone(),
-        target: want.attributes.path.as_str().to_owned(),
+        target: policy::forwarded_target(behavior, &resource).as_str().to_owned(),
         headers,
         body: Body::Empty,
         interim: relayed(want.interim.clone()),

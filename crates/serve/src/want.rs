@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use control::{Standing, State, Tentative};
 use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::{HeaderMap, Method};
 use model::object::Head;
-use model::{Attributes, CacheKey, Distribution, LogPosition, Moment, Tier};
+use model::{Attributes, CacheBehavior, CacheKey, Distribution, LogPosition, Moment, Tags, Tier};
 
 use crate::world::Interim;
 
@@ -21,8 +22,12 @@ pub(crate) struct Want {
     pub(crate) asker: Asker,
     /// The distribution it belongs to.
     pub(crate) distribution: Arc<Distribution>,
-    /// What purges match.
+    /// The URL that was asked for: purges match it.
     pub(crate) attributes: Arc<Attributes>,
+    /// The URL under which it is kept: purges match it too.
+    pub(crate) kept: Arc<Attributes>,
+    /// Which behavior covers it.
+    pub(crate) place: Option<usize>,
     /// The key of the resource, before any variant.
     pub(crate) key: CacheKey,
     /// End-to-end fields of the request, conditions and ranges included.
@@ -40,6 +45,29 @@ pub(crate) struct Want {
     pub(crate) effort: Effort,
     /// Takes interim responses of the fetch that this request starts, if it starts one.
     pub(crate) interim: Option<Interim>,
+}
+
+/// What was asked for, found among a distribution's policies.
+pub(crate) struct Resolved {
+    /// The URL under which it is kept.
+    pub(crate) kept: Arc<Attributes>,
+    /// Which behavior covers it.
+    pub(crate) place: Option<usize>,
+}
+
+impl Resolved {
+    /// Finds what `asked` names. Every node finds the same.
+    pub(crate) fn of(distribution: &Distribution, asked: &Arc<Attributes>) -> Resolved {
+        let resource = policy::resource(distribution, &asked.path);
+        let place = policy::place(distribution, &resource);
+        let behavior = distribution.behavior_at(place);
+        let path = policy::kept_path(&behavior.cache_policy, &resource).unwrap_or(resource);
+        let kept = match path == asked.path {
+            true => asked.clone(),
+            false => Arc::new(Attributes { path, ..asked.as_ref().clone() }),
+        };
+        Resolved { kept, place }
+    }
 }
 
 /// What an answer may rest on.
@@ -97,6 +125,37 @@ impl Want {
         }
     }
 
+    /// The behavior that covers it.
+    pub(crate) fn behavior(&self) -> &CacheBehavior {
+        self.distribution.behavior_at(self.place)
+    }
+
+    /// How content that reflects `as_of` stands among the purges that `state` knows of.
+    pub(crate) fn standing(&self, state: &State, tags: &Tags, as_of: LogPosition) -> Standing {
+        let standing = state.standing(&self.kept, tags, as_of);
+        standing.max(self.asked_standing(|asked| state.standing(asked, &Tags::NONE, as_of)))
+    }
+
+    /// The same for tentative purges and what was fetched at `fetched_at`.
+    pub(crate) fn tentative_standing(
+        &self,
+        tentative: &Tentative,
+        tags: &Tags,
+        fetched_at: Moment,
+    ) -> Standing {
+        let standing = tentative.standing(&self.kept, tags, fetched_at);
+        let of = |asked: &Attributes| tentative.standing(asked, &Tags::NONE, fetched_at);
+        standing.max(self.asked_standing(of))
+    }
+
+    /// What is said of the URL that was asked for, where that is not the one it is kept under.
+    pub(crate) fn asked_standing(&self, of: impl Fn(&Attributes) -> Standing) -> Standing {
+        match Arc::ptr_eq(&self.attributes, &self.kept) {
+            true => Standing::Good,
+            false => of(&self.attributes),
+        }
+    }
+
     /// The fields to send up: the request's, less what speaks of the asker's own copy.
     pub(crate) fn upward_headers(&self) -> HeaderMap {
         let mut headers = self.headers.clone();
@@ -108,8 +167,7 @@ impl Want {
 
     /// The fields of a response that are for others too, when these are not all of them.
     pub(crate) fn reusable(&self, head: &Head) -> Option<HeaderMap> {
-        let policy = &self.distribution.default_cache_behavior.cache_policy;
-        caching::reusable(&head.headers, policy)
+        caching::reusable(&head.headers, &self.behavior().cache_policy)
     }
 
     /// The method that goes up: a HEAD is answered from the object it describes.

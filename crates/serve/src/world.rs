@@ -3,6 +3,7 @@
 //! Time, tasks, storage, peers, origins, gossip and the log come in through here and through
 //! nothing else.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +16,7 @@ use model::{
     Tiers,
 };
 use placement::{Seat, View};
+use policy::Country;
 use wire::exchange::{Answer, Question, Sample};
 
 use crate::account::Account;
@@ -40,6 +42,8 @@ pub struct World {
     pub peers: Arc<dyn Peers>,
     /// Origin servers.
     pub origins: Arc<dyn Origins>,
+    /// Where viewers are.
+    pub countries: Arc<dyn Countries>,
     /// Who belongs and who is alive.
     pub members: Arc<dyn Members>,
     /// The replicated facts.
@@ -158,6 +162,21 @@ pub trait Origins: Send + Sync {
         origin: &Origin,
         request: OriginRequest,
     ) -> BoxFuture<'static, Result<OriginAnswer, OriginError>>;
+}
+
+/// A table of addresses.
+pub trait Countries: Send + Sync {
+    /// The country of `viewer`, if the table knows it.
+    fn of(&self, viewer: IpAddr) -> Option<Country>;
+}
+
+/// The table of a node that was given none.
+pub struct NoCountries;
+
+impl Countries for NoCountries {
+    fn of(&self, _: IpAddr) -> Option<Country> {
+        None
+    }
 }
 
 /// Who belongs, and who seems alive: one version of both.

@@ -13,7 +13,7 @@ use follow::{Follow, Ports};
 use membership::Neighbours;
 use model::Member;
 use model::limits::{OBJECT_BYTES_MAX, SILENCE};
-use serve::{Fills, Flights, World};
+use serve::{Fills, Flights, NoCountries, World};
 
 use crate::dice::Dice;
 use crate::disk::Disk;
@@ -231,6 +231,7 @@ impl Stage {
             journal: Arc::new(Journal),
             fills: Fills::new(4 * OBJECT_BYTES_MAX),
             flights: Flights::default(),
+            countries: Arc::new(NoCountries),
         });
         stock.connect(&world);
         Process { owner, world, follow, group: group.clone(), founded, host: host.clone() }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_NONE_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
-use serve::{Body, Chunk, Request, Response};
+use serve::{Body, Chunk, Request, Response, Scheme};
 
 use crate::content::{Edition, VARIANTS, Validator};
 use crate::dice::Dice;
@@ -140,6 +140,7 @@ fn request(stage: &Stage, wish: Wish) -> Request {
     }
     Request {
         method: Method::GET,
+        scheme: Scheme::Http,
         host: attributes.host.to_string(),
         target: attributes.path.to_string(),
         headers,

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf, BytesMut};
 use futures_util::StreamExt;
 use model::limits::{CHUNK_BYTES_MAX, LINGER};
-use serve::Body;
+use serve::{Body, Scheme};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{self, Instant};
@@ -192,6 +192,7 @@ impl<S: Socket> Link<S> {
         };
         let request = serve::Request {
             method: head.method.clone(),
+            scheme: Scheme::Http,
             host: std::mem::take(&mut head.target.host),
             target: std::mem::take(&mut head.target.path),
             headers: std::mem::take(&mut head.headers),

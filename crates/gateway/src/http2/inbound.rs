@@ -15,7 +15,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use model::limits::{HEADER_BYTES_MAX, HEADER_FIELDS_MAX, URL_BYTES_MAX};
-use serve::{Body, BodyError, BodyStream};
+use serve::{Body, BodyError, BodyStream, Scheme};
 use tokio::time;
 
 use crate::flaw::Flaw;
@@ -41,7 +41,8 @@ pub(crate) fn request(
     let body = incoming_body(body, stall);
     let Parts { method, mut headers, .. } = head;
     headers.remove(EXPECT);
-    Ok(serve::Request { method, host, target, headers, body, viewer, interim: None })
+    let scheme = Scheme::Http;
+    Ok(serve::Request { method, scheme, host, target, headers, body, viewer, interim: None })
 }
 
 /// Writes the answer to a request with `method`.

@@ -11,7 +11,7 @@ use futures_util::{FutureExt, StreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::origin::Gate;
-use crate::{Body, BodyError, Chunk, Request, Response, World};
+use crate::{Body, BodyError, Chunk, Request, Response, Scheme, World};
 
 /// A request to send.
 pub(super) struct Ask {
@@ -70,7 +70,8 @@ impl Ask {
         let interim: crate::Interim =
             Arc::new(move |_, fields| heard.lock().unwrap().hints.push(fields));
         let interim = Some(interim);
-        let request = Request { method, host, target, headers, body, viewer, interim };
+        let scheme = Scheme::Http;
+        let request = Request { method, scheme, host, target, headers, body, viewer, interim };
         let noted = received.clone();
         let (life, hang_up) = abortable(async move {
             let response = crate::visit(&world, request).await;

@@ -15,11 +15,11 @@ use arc_swap::ArcSwap;
 use control::{Command, CommandId, Envelope, Fingerprint, State};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use model::distribution::RequestLimits;
 use model::{
-    Attributes, CacheBehavior, Distribution, Host, Instance, Invalidation, LogPosition, Member,
-    NodeName, Origin, Path, Purging, Tier,
+    Attributes, CacheBehavior, CacheKey, Distribution, Host, Instance, Invalidation, LogPosition,
+    Member, NodeName, Origin, Path, Purging, Tier,
 };
 use placement::View;
 use wire::exchange::{Answer, Question};
@@ -28,7 +28,7 @@ use super::origin::Script;
 use super::ports::{Desk, Facts, Notes, Roster, Shelf};
 use super::viewer::{Ask, Viewer};
 use super::wires::Wires;
-use crate::{Account, Entry, Fills, Flights, Mesh, World};
+use crate::{Account, Entry, Fills, Flights, Mesh, NoCountries, World};
 
 mod events;
 
@@ -118,6 +118,7 @@ impl Lab {
             journal: notes.clone(),
             fills: Fills::new(retained_bytes_max),
             flights: Flights::default(),
+            countries: Arc::new(NoCountries),
         };
         Node { world: Arc::new(world), facts, roster, notes }
     }
@@ -151,23 +152,31 @@ impl Lab {
 
     /// The owner of `target` at `tier` for the region `eu`, or its `nth` successor.
     pub(super) fn owner(&self, tier: Tier, target: &str, nth: usize) -> String {
-        let key = caching::key(&attributes(target));
+        let key = key_of(target);
         let owners = self.view.owners(tier, &"eu".parse().unwrap(), &key);
         self.view.member(owners[nth]).name.to_string()
     }
 
     /// The log position that the stored copy of `target` reflects, whatever the gate says of it.
     pub(super) fn stored_as_of(&self, name: &str, target: &str) -> Option<LogPosition> {
-        let entry = self.world(name).store.find(&caching::key(&attributes(target)));
+        let entry = self.world(name).store.find(&key_of(target));
         entry.and_then(|entry| match entry.as_ref() {
             Entry::Object(copy) => Some(copy.object.head.as_of),
             Entry::Varies(_) => None,
         })
     }
 
+    /// The distribution changes, and every node hears of it.
+    pub(super) fn configure(&self, change: impl FnOnce(&mut Distribution)) {
+        let mut shop = distribution(Purging::default());
+        change(&mut shop);
+        self.log(Command::PutDistribution(shop));
+        self.catch_up_all();
+    }
+
     /// Whether any node holds anything of `target`.
     pub(super) fn is_stored_anywhere(&self, target: &str) -> bool {
-        let key = caching::key(&attributes(target));
+        let key = key_of(target);
         self.nodes.values().any(|node| node.world.store.find(&key).is_some())
     }
 
@@ -293,6 +302,12 @@ fn member(line: &str) -> Member {
         capacity: 100,
         address: ([127, 0, 0, 1], 7000).into(),
     }
+}
+
+/// The key of `target` where the behavior says nothing.
+fn key_of(target: &str) -> CacheKey {
+    let behavior = CacheBehavior::to_origin("main");
+    policy::key(&behavior, &attributes(target), &Method::GET, &HeaderMap::new())
 }
 
 fn distribution(purging: Purging) -> Distribution {

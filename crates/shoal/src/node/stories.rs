@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use follow::{Follow, Ports};
 use membership::{Gossip, Neighbours};
-use serve::{Entry, Fills, Flights, World};
+use serve::{Entry, Fills, Flights, NoCountries, World};
 use storage::Memory;
 
 use crate::canary::{Canary, Samples};
@@ -74,6 +74,7 @@ impl Stories {
             journal: journal.clone(),
             fills: Fills::new(config.memory_bytes / FILLS_SHARE),
             flights: Flights::default(),
+            countries: Arc::new(NoCountries),
         });
         stock.connect(&world);
         ground.switchboard.connect_follow(follow.clone());
