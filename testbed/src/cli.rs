@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use shoal::output;
 
-use crate::command::{down, exec, fault, load, logs, status, up};
+use crate::command::{chaos, down, exec, fault, load, logs, report, status, up};
 
 /// A whole mesh on one machine, with oceans between its regions, to be broken on purpose.
 #[derive(Parser)]
@@ -33,6 +33,8 @@ Try it (process needs nothing; netns and docker need root, and emulate every lin
   testbed fault slow region:us --delay-ms 300
   testbed fault rolling all                      every node restarts, one after the other
   testbed fault heal
+  testbed chaos --seed 7 --for 10m               sets a mesh up itself if none stands
+  testbed report out                             measures what stands, writes out/index.html
   testbed down                                   leaves nothing behind
 Whom: names, region:NAME, tier:NAME, leader, all.
 More than one at a time: give each its own --state.";
@@ -40,7 +42,7 @@ More than one at a time: give each its own --state.";
 #[derive(Subcommand)]
 enum Command {
     /// Set a mesh up and keep it up.
-    Up(up::Arguments),
+    Up(up::Setting),
     /// Show nodes, faults and addresses.
     Status,
     /// Print a node's log.
@@ -51,11 +53,15 @@ enum Command {
     Load(load::Arguments),
     /// Break something, or heal it.
     Fault(fault::Arguments),
+    /// Random faults, viewers and purges, with a judge on every answer.
+    Chaos(chaos::Arguments),
+    /// Measure what stands, and write one HTML page and Markdown.
+    Report(report::Arguments),
     /// Take everything away.
     Down,
     /// Keep a mesh up (what `up` starts in the background).
     #[command(hide = true)]
-    Keep(up::Arguments),
+    Keep(up::Setting),
 }
 
 /// What all commands know.
@@ -95,6 +101,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Exec(arguments) => exec::run(&context, &arguments).await,
         Command::Load(arguments) => load::run(&context, &arguments).await,
         Command::Fault(arguments) => fault::run(&context, &arguments).await,
+        Command::Chaos(arguments) => chaos::run(&context, &arguments).await,
+        Command::Report(arguments) => report::run(&context, &arguments).await,
         Command::Down => down::run(&context).await,
         Command::Keep(arguments) => up::keep(&context, &arguments).await,
     }

@@ -6,4 +6,6 @@ pub(crate) mod logs;
 pub(crate) mod exec;
 pub(crate) mod fault;
 pub(crate) mod load;
+pub(crate) mod chaos;
+pub(crate) mod report;
 pub(crate) mod down;

@@ -31,8 +31,8 @@ pub(crate) enum Ask {
     Heal { id: Option<u64> },
     /// The content of these paths changes; their new versions.
     Raise { paths: Vec<String> },
-    /// Answers for this path carry these tags from now on.
-    Tag { path: String, keys: Vec<String> },
+    /// Answers for this path carry these tags and have so many bytes from now on.
+    Tag { path: String, keys: Vec<String>, bytes: usize },
     /// Requests that all origins have had.
     OriginRequests,
     /// What each node's process uses.
@@ -120,5 +120,9 @@ impl Control {
 
     pub(crate) async fn heal(&self, id: Option<u64>) -> anyhow::Result<()> {
         self.ask(&Ask::Heal { id }).await
+    }
+
+    pub(crate) async fn raise(&self, paths: Vec<String>) -> anyhow::Result<Vec<u64>> {
+        self.ask(&Ask::Raise { paths }).await
     }
 }

@@ -6,7 +6,7 @@ mod foundation;
 mod harm;
 mod gauge;
 
-pub(crate) use foundation::HOSTS;
+pub(crate) use foundation::{DISTRIBUTION, HOSTS, distribution};
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -124,9 +124,10 @@ impl Keeper {
             }
             Ask::Heal { id } => value(self.heal(id).await?),
             Ask::Raise { paths } => value(self.raise(&paths)?),
-            Ask::Tag { path, keys } => {
+            Ask::Tag { path, keys, bytes } => {
                 for origin in self.origins.values() {
-                    let manner = Manner { surrogate_keys: keys.clone(), ..Manner::default() };
+                    let surrogate_keys = keys.clone();
+                    let manner = Manner { surrogate_keys, bytes: Some(bytes), ..Manner::default() };
                     origin.behave(&path, manner);
                 }
                 Ok(Value::Null)

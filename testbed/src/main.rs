@@ -3,6 +3,7 @@
 //!
 //! The program has the nodes' program in it: called by the name `shoal`, it is that.
 
+mod chaos;
 mod cli;
 mod command;
 mod control;
@@ -11,8 +12,10 @@ mod engine;
 mod fault;
 mod keeper;
 mod load;
+mod measure;
 mod operator;
 mod plug;
+mod report;
 mod scene;
 mod tool;
 mod topology;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use admin::view::Status;
+use admin::view::{Receipt, Status};
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use http::Method;
@@ -14,6 +14,9 @@ use crate::scene::{Place, Scene};
 
 /// How long a node may take to say how it is.
 const PROBE: Duration = Duration::from_secs(5);
+/// How long a command may take, beyond what it asks for itself.
+const SLACK: Duration = Duration::from_secs(5);
+
 /// Somebody with the token.
 #[derive(Clone)]
 pub(crate) struct Operator {
@@ -62,6 +65,18 @@ impl Operator {
         let answer = self.call(place, Method::PUT, &target, body, patience).await?;
         ensure!(answer.status.is_success(), "{}", client::problem(&answer));
         Ok(())
+    }
+
+    /// A purge; how far it waits and for how long stands in `request`.
+    pub(crate) async fn purge(
+        &self,
+        place: &Place,
+        request: &admin::view::InvalidationRequest,
+    ) -> anyhow::Result<Receipt> {
+        let patience = Duration::from_millis(request.timeout_ms.unwrap_or(30_000)) + SLACK;
+        let answer = self.call(place, Method::POST, "/v1/invalidations", request, patience).await?;
+        ensure!(answer.status.is_success(), "{}", client::problem(&answer));
+        serde_json::from_slice(&answer.body).context("the receipt does not parse")
     }
 }
 

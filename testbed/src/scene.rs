@@ -65,6 +65,7 @@ pub(crate) struct OriginPlace {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Scene {
     pub(crate) topology: String,
+    pub(crate) topology_file: PathBuf,
     pub(crate) backend: Backend,
     /// Begins the name of whatever is made outside of the state directory.
     pub(crate) tag: String,
@@ -118,6 +119,7 @@ impl Scene {
         });
         Scene {
             topology: topology.name.clone(),
+            topology_file: topology.file.clone(),
             backend,
             tag: format!("shoal{number}"),
             state: state.to_owned(),

@@ -5,7 +5,7 @@
 //! would be a perfect one.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -22,6 +22,8 @@ const DELAY_MS_MAX: f64 = 2_000.0;
 #[derive(Debug)]
 pub(crate) struct Topology {
     pub(crate) name: String,
+    /// Where it was read from.
+    pub(crate) file: PathBuf,
     pub(crate) mesh: Mesh,
     pub(crate) nodes: Vec<Spec>,
     pub(crate) origins: Vec<OriginSpec>,
@@ -102,7 +104,8 @@ impl Topology {
     /// Reads a file.
     pub(crate) fn load(path: &Path) -> anyhow::Result<Topology> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        Topology::read(&text).with_context(|| path.display().to_string())
+        let read = Topology::read(&text).with_context(|| path.display().to_string())?;
+        Ok(Topology { file: path.to_owned(), ..read })
     }
 
     fn read(text: &str) -> anyhow::Result<Topology> {
@@ -136,6 +139,7 @@ impl Topology {
         let nodes = nodes.map(|NodeTable { name, region, tiers }| Spec { name, region, tiers });
         Ok(Topology {
             name: file.name,
+            file: PathBuf::new(),
             mesh: file.mesh,
             nodes: nodes.collect(),
             origins: file.origin,

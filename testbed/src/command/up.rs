@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Set a mesh up and keep it up.
 #[derive(clap::Args, Clone)]
-pub(crate) struct Arguments {
+pub(crate) struct Setting {
     /// Which nodes, regions and links: a file, or the name of one in cluster/.
     #[arg(long, default_value = "three-regions", value_name = "FILE")]
     pub(crate) topology: PathBuf,
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 }
 
 /// Runs the command.
-pub(crate) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(context: &Context, arguments: &Setting) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let scene = raise(&context.state, arguments).await?;
     if context.json {
@@ -58,7 +58,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
 }
 
 /// Starts a keeper for a new mesh in `state`, and waits until the mesh stands.
-pub(crate) async fn raise(state: &Path, arguments: &Arguments) -> anyhow::Result<Scene> {
+pub(crate) async fn raise(state: &Path, arguments: &Setting) -> anyhow::Result<Scene> {
     if let Ok(scene) = Scene::load(state) {
         let keeper = scene.keeper;
         let place = state.display();
@@ -126,7 +126,7 @@ fn find(topology: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Keeps a mesh up until it is told to end.
-pub(crate) async fn keep(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) async fn keep(context: &Context, arguments: &Setting) -> anyhow::Result<ExitCode> {
     let program = arguments.program.as_deref().context("--program")?;
     let orders = Orders {
         topology: &arguments.topology,
