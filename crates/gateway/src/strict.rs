@@ -40,7 +40,7 @@ pub(crate) struct Strict {
 
 impl Strict {
     pub(crate) fn new(stream: TcpStream, due: Due) -> Strict {
-        Strict { stream, due, scan: Scan::head(), head: BytesMut::new() }
+        Strict { stream, due, scan: Scan::head(response::check_start), head: BytesMut::new() }
     }
 
     /// Reads on in the head that is due.
@@ -49,7 +49,7 @@ impl Strict {
         while let Some(range) = self.scan.advance(&self.head).map_err(flaw)? {
             let mut head = self.head.split_to(range.end);
             head.advance(range.start);
-            self.scan = Scan::head();
+            self.scan = Scan::head(response::check_start);
             match response::check(&head.freeze())? {
                 Kind::Interim => {}
                 Kind::Final => {

@@ -24,6 +24,7 @@ use crate::{Limits, Listener, Visit};
 mod connections;
 mod exchanges;
 mod fetches;
+mod frames;
 mod http2;
 mod origins;
 mod viewers;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use caching::Expectation;
+use http::header::MAX_FORWARDS;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::distribution::RequestLimits;
 use model::limits::CONFIRM;
@@ -56,7 +57,9 @@ pub(crate) fn visit(
         return Err(Refusal::Method);
     }
     let host = Host::parse(&request.host).map_err(|_| Refusal::Host)?;
-    let path = Path::parse(&request.target).map_err(|_| Refusal::Target)?;
+    let is_about_us = request.method == Method::OPTIONS && request.target == "*";
+    let target = if is_about_us { "/" } else { &request.target };
+    let path = Path::parse(target).map_err(|_| Refusal::Target)?;
     let state = world.ledger.state();
     let distribution = state.distribution_for(&host).cloned();
     let path = match distribution.as_deref() {
@@ -71,6 +74,10 @@ pub(crate) fn visit(
     let mut headers = request.headers;
     caching::strip_hop_by_hop(&mut headers);
     headers.remove(http::header::HOST);
+    if is_about_us {
+        // RFC 9110 §9.3.7: the server itself is asked, which we are to viewers.
+        headers.insert(MAX_FORWARDS, HeaderValue::from(0));
+    }
     if walk::passage(world, &distribution).is_repeated_in(&headers) {
         return Err(Refusal::Loop);
     }

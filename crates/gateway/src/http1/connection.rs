@@ -139,7 +139,7 @@ impl<S: Socket> Link<S> {
     /// The next request; none when the viewer has nothing more to ask, or takes too long to begin.
     /// The first is due at `due`, later ones after a while from their first byte on.
     async fn head(&mut self, due: Option<Instant>) -> Result<Option<Head>, Refusal> {
-        let mut scan = Scan::head();
+        let mut scan = Scan::head(request::check_start);
         let mut has_begun = !self.input.is_empty();
         let patience = if has_begun { self.limits.head } else { self.limits.idle };
         let is_first = due.is_some();

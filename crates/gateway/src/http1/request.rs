@@ -90,18 +90,25 @@ impl From<scan::Hopeless> for Refusal {
 
 /// RFC 9112 §3: three words, one blank between them.
 fn start_line(line: &Bytes) -> Result<(Method, Bytes, Version), Flaw> {
-    let text = line.strip_suffix(b"\r\n").ok_or(Flaw::LineEnd)?;
-    let mut words = text.split(|byte| *byte == b' ');
+    let (method, target, version) = words(line.strip_suffix(b"\r\n").ok_or(Flaw::LineEnd)?)?;
+    let method = Method::from_bytes(method).map_err(|_| Flaw::StartLine)?;
+    Ok((method, line.slice_ref(target), version))
+}
+
+/// Whether `line` looks like the first of a request.
+pub(crate) fn check_start(line: &[u8]) -> Result<(), Flaw> {
+    words(line).map(drop)
+}
+
+fn words(line: &[u8]) -> Result<(&[u8], &[u8], Version), Flaw> {
+    let mut words = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
         (words.next(), words.next(), words.next(), words.next())
     else {
         return Err(Flaw::StartLine);
     };
-    if target.is_empty() {
-        return Err(Flaw::StartLine);
-    }
-    let method = Method::from_bytes(method).map_err(|_| Flaw::StartLine)?;
-    Ok((method, line.slice_ref(target), self::version(version)?))
+    let is_there = !method.is_empty() && !target.is_empty();
+    if is_there { Ok((method, target, self::version(version)?)) } else { Err(Flaw::StartLine) }
 }
 
 /// RFC 9112 §2.3: case matters, and both digits are there.

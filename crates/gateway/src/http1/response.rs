@@ -13,7 +13,8 @@ use crate::http1::{fields, request};
 /// Judges `head`, which ends in an empty line; says whether it is the final one.
 pub(crate) fn check(head: &Bytes) -> Result<Kind, Flaw> {
     let end = head.iter().position(|byte| *byte == b'\n').ok_or(Flaw::LineEnd)? + 1;
-    let (version, status) = status_line(&head[..end])?;
+    let line = head[..end].strip_suffix(b"\r\n").ok_or(Flaw::LineEnd)?;
+    let (version, status) = status_line(line)?;
     let headers = fields::parse(&head.slice(end..head.len() - b"\r\n".len()))?;
     let length = framing::length(&headers, version)?;
     match (status.is_informational(), length) {
@@ -34,10 +35,14 @@ pub(crate) enum Kind {
     Final,
 }
 
+/// Whether `line` looks like the first of a response.
+pub(crate) fn check_start(line: &[u8]) -> Result<(), Flaw> {
+    status_line(line).map(drop)
+}
+
 /// RFC 9112 §4: the blank before an empty reason may be missing, as it often is.
 fn status_line(line: &[u8]) -> Result<(Version, StatusCode), Flaw> {
-    let text = line.strip_suffix(b"\r\n").ok_or(Flaw::LineEnd)?;
-    let (version, rest) = text.split_at_checked(b"HTTP/1.1".len()).ok_or(Flaw::StartLine)?;
+    let (version, rest) = line.split_at_checked(b"HTTP/1.1".len()).ok_or(Flaw::StartLine)?;
     let version = request::version(version)?;
     let rest = rest.strip_prefix(b" ").ok_or(Flaw::StartLine)?;
     let (code, reason) = rest.split_at_checked(3).ok_or(Flaw::StartLine)?;

@@ -38,7 +38,11 @@ pub(crate) struct Scan {
     /// Where the field lines begin.
     fields: usize,
     lines: usize,
+    judge: Judge,
 }
+
+/// Says at once, when the start line is complete, whether it can be one.
+pub(crate) type Judge = fn(&[u8]) -> Result<(), Flaw>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
@@ -48,13 +52,13 @@ enum Part {
 
 impl Scan {
     /// Looks for a start line and field lines.
-    pub(crate) fn head() -> Scan {
-        Scan { part: Part::Start, seen: 0, line: 0, start: 0, fields: 0, lines: 0 }
+    pub(crate) fn head(judge: Judge) -> Scan {
+        Scan { part: Part::Start, seen: 0, line: 0, start: 0, fields: 0, lines: 0, judge }
     }
 
     /// Looks for field lines alone.
     pub(crate) fn trailers() -> Scan {
-        Scan { part: Part::Fields, ..Scan::head() }
+        Scan { part: Part::Fields, ..Scan::head(|_| Ok(())) }
     }
 
     /// Where in `input` the head lies, with the empty line that ends it; `None` while it is
@@ -74,6 +78,7 @@ impl Scan {
             match (self.part, line.is_empty()) {
                 (Part::Start, true) => self.start = self.seen,
                 (Part::Start, false) => {
+                    (self.judge)(line).map_err(Hopeless::Flawed)?;
                     self.part = Part::Fields;
                     self.fields = self.seen;
                 }
@@ -115,9 +120,10 @@ impl Scan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http1::request;
 
     fn whole(input: &[u8]) -> Result<Option<Range<usize>>, Hopeless> {
-        Scan::head().advance(input)
+        Scan::head(request::check_start).advance(input)
     }
 
     #[test]
@@ -134,6 +140,8 @@ mod tests {
             ("GET / HTTP/1.1\r\nA: b\r\n\n", Err(Hopeless::Flawed(Flaw::LineEnd))),
             ("GET / HTTP/1.1\r\nA: b\r\n\r", Ok(None)),
             ("GET / HTTP/1.1\r\nA: b\r\n", Ok(None)),
+            ("GET /\r\n", Err(Hopeless::Flawed(Flaw::StartLine))),
+            ("GET / HTTP/3.0\r\n", Err(Hopeless::Flawed(Flaw::Version))),
             ("", Ok(None)),
             ("\r", Ok(None)),
             // The beginning of TLS.

@@ -26,7 +26,7 @@ async fn a_port_in_use_is_named_with_what_to_do() {
 async fn a_connection_without_a_whole_head_is_cut() {
     let limits = Limits { head: SHORT, ..Limits::default() };
     let door = open(limits, |_| async { text("served") });
-    for beginning in ["", "P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nHost: a\r\n"] {
+    for beginning in ["", "P", "PRI * HTTP/2.0\r", "GET / HTTP/1.1\r\nHost: a\r\n"] {
         let begun = Instant::now();
         let answer = say(door.address, beginning).await;
         // RFC 9110 §15.5.9: who has begun is told why it ends.

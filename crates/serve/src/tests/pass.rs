@@ -64,6 +64,17 @@ fn what_is_not_safe_is_never_collapsed_stored_or_answered_from_the_cache() {
     }
 }
 
+/// RFC 9110 §9.3.7.
+#[test]
+fn options_for_the_server_itself_end_here() {
+    let lab = Lab::three_tiers();
+    let viewer = lab.ask("e1", Ask::with_method(Method::OPTIONS, "*"));
+    assert_eq!(viewer.status(), 204);
+    assert!(viewer.header("allow").contains("OPTIONS"));
+    assert_eq!(lab.origin.count(), 0);
+    assert_eq!(lab.ask("e1", Ask::get("*")).status(), 400);
+}
+
 #[test]
 fn a_failed_post_is_not_tried_again() {
     let lab = Lab::three_tiers();
