@@ -5,16 +5,16 @@
 //! makes it; there is a test for each theme. `SHOAL_CONFORMANCE_ONLY=words` plays only cases with
 //! these words in their names, `SHOAL_CONFORMANCE_CASES=directory` plays other files.
 
-mod template;
+pub(crate) mod template;
 mod message;
 mod fields;
-mod case;
+pub(crate) mod case;
 mod answer;
 mod origin;
 mod viewer;
 mod verdict;
-mod shapes;
-mod run;
+pub(crate) mod shapes;
+pub(crate) mod run;
 
 use std::collections::BTreeSet;
 

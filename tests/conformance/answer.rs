@@ -50,10 +50,9 @@ pub(crate) fn make(
         };
     }
     let mut lines: Vec<String> = lines.iter().map(|line| fill.text(line)).collect();
-    let mut body = body(step, number, fill);
-    if let Some(object) = step.object.filter(|object| object.ranges) {
-        cut(&object, &mut lines, &mut body, asked);
-    }
+    let part = step.object.filter(|object| object.ranges);
+    let part = part.and_then(|object| cut(&object, &mut lines, asked));
+    let body = part.unwrap_or_else(|| body(step, number, fill));
     let mut answer = compose(&lines, &body, asked);
     answer.then = step.origin_then.unwrap_or(answer.then);
     answer
@@ -111,35 +110,28 @@ fn compose(lines: &[String], body: &[u8], asked: &Head) -> Answer {
     Answer { bytes, then }
 }
 
-/// Turns a 200 into the 206 or 416 that the request asks for.
-fn cut(object: &Object, lines: &mut Vec<String>, body: &mut Vec<u8>, asked: &Head) {
+/// Turns a 200 into the 206 or 416 that the request asks for, and says with what body.
+fn cut(object: &Object, lines: &mut Vec<String>, asked: &Head) -> Option<Vec<u8>> {
     let etag = lines.iter().find_map(|line| line.strip_prefix("ETag: ")).map(str::to_owned);
     let condition = asked.field("if-range");
     let is_same = condition.is_none_or(|wanted| etag.is_some_and(|etag| etag == wanted));
-    let range = asked.field("range");
-    let range = range.as_deref().and_then(|range| range.strip_prefix("bytes="));
-    let Some((first, last)) = range
-        .filter(|_| is_same && lines[0].starts_with("200"))
-        .and_then(|range| range.split_once('-'))
-    else {
-        return;
-    };
+    let range = asked.field("range").filter(|_| is_same && lines[0].starts_with("200"))?;
+    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
     let length = object.bytes;
-    let (first, last) = match (first.parse(), last.parse()) {
-        (Ok(first), Ok(last)) => (first, length.min(1 + last)),
+    let (first, end) = match (first.parse(), last.parse()) {
+        (Ok(first), Ok(last)) => (first, length.min(1_usize.saturating_add(last))),
         (Ok(first), Err(_)) => (first, length),
         (Err(_), Ok(suffix)) => (length.saturating_sub(suffix), length),
-        (Err(_), Err(_)) => return,
+        (Err(_), Err(_)) => return None,
     };
-    if first >= last {
+    if first >= end {
         lines[0] = "416".into();
         lines.push(format!("Content-Range: bytes */{length}"));
-        body.clear();
-        return;
+        return Some(Vec::new());
     }
     lines[0] = "206".into();
-    lines.push(format!("Content-Range: bytes {first}-{}/{length}", last - 1));
-    *body = body[first..last].to_vec();
+    lines.push(format!("Content-Range: bytes {first}-{}/{length}", end - 1));
+    Some(object.part(first, end))
 }
 
 #[expect(clippy::disallowed_methods, reason = "an origin has a clock of its own")]

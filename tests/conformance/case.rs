@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+/// Bytes of a large body that number one place of it.
+const PLACE_BYTES: usize = 8;
+
 /// One file of cases.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -205,10 +208,28 @@ impl Step {
 }
 
 impl Object {
-    /// Its body.
+    /// Its body from the byte `first` to before the byte `end`: numbers of eight bytes, so that
+    /// every place tells where it is.
+    pub(crate) fn part(&self, first: usize, end: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(end - first + 2 * PLACE_BYTES);
+        for place in first / PLACE_BYTES..end.div_ceil(PLACE_BYTES) {
+            let number = (place + self.version * 1_000_000) % 100_000_000;
+            let mut digits = [b'0'; PLACE_BYTES];
+            let mut left = number;
+            for digit in digits.iter_mut().rev() {
+                *digit += u8::try_from(left % 10).expect("a digit");
+                left /= 10;
+            }
+            bytes.extend_from_slice(&digits);
+        }
+        bytes.drain(..first % PLACE_BYTES);
+        bytes.truncate(end - first);
+        bytes
+    }
+
+    /// All of its body.
     pub(crate) fn body(&self) -> Vec<u8> {
-        let letters = |at: usize| format!("{:07}.", at + self.version * 1_000_000).into_bytes();
-        (0..self.bytes.div_ceil(8)).flat_map(letters).take(self.bytes).collect()
+        self.part(0, self.bytes)
     }
 }
 

@@ -36,6 +36,11 @@ impl Head {
         self.line.split(' ').next().unwrap_or_default()
     }
 
+    /// Target of a request.
+    pub(crate) fn target(&self) -> &str {
+        self.line.split(' ').nth(1).unwrap_or_default()
+    }
+
     fn is_chunked(&self) -> bool {
         let coding = self.field("transfer-encoding");
         coding.is_some_and(|coding| coding.to_ascii_lowercase().ends_with("chunked"))

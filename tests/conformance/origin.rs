@@ -1,7 +1,7 @@
 //! The origin of all cases: for each host it does what the present step says, whatever that is, and
 //! remembers what it was asked.
 //!
-//! A case is recognised by its host. Answers are ordinary messages made from a status and field
+//! A case is recognised by its host, or by its host and target. Answers are ordinary messages made from a status and field
 //! lines, or raw bytes; `Date` and `Content-Length` are added unless the step has or forbids them.
 
 use std::collections::BTreeMap;
@@ -69,6 +69,14 @@ impl Origin {
         self.scenes.lock().unwrap_or_else(PoisonError::into_inner).insert(host, scene);
     }
 
+    /// The same for one target of the host.
+    pub(crate) fn play_at(&self, fill: &Template, target: &str, step: &Step) {
+        let place = format!("{}{target}", fill.host);
+        let scene =
+            Scene { step: step.clone(), number: 1, fill: Some(fill.clone()), ..Scene::default() };
+        self.scenes.lock().unwrap_or_else(PoisonError::into_inner).insert(place, scene);
+    }
+
     /// What the host was asked in the present step.
     pub(crate) fn asked(&self, host: &str) -> Vec<Asked> {
         let scenes = self.scenes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +87,9 @@ impl Origin {
     fn hear(&self, asked: Asked) -> Reaction {
         let host = asked.head.field("host").unwrap_or_default();
         let mut scenes = self.scenes.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(scene) = scenes.get_mut(&host) else {
+        let place = format!("{host}{}", asked.head.target());
+        let known = if scenes.contains_key(&place) { &place } else { &host };
+        let Some(scene) = scenes.get_mut(known) else {
             return Reaction { delay: Duration::ZERO, answer: answer::unknown(&host) };
         };
         let (turn, head) = (scene.asked.len(), asked.head.clone());

@@ -24,7 +24,7 @@ const BEHIND: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// It outlives the test that started it: meshes and origins are shared.
-static RUNTIME: LazyLock<Runtime> =
+pub(crate) static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Runtime::new().expect("the machine runs tests"));
 
 /// Plays the cases in the file of this name.
