@@ -164,5 +164,8 @@ fn curl_decodes_what_the_origin_has_encoded_and_only_where_it_takes_it() {
 }
 
 /// `hello`, as gzip without compression: header, one stored block, checksum and length.
-pub(super) const GZIPPED: &str = "\\u001f\\u008b\\u0008\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u00ff\
-    \\u0001\\u0005\\u0000\\u00fa\\u00ffhello\\u0086\\u00a6\\u0010\\u0036\\u0005\\u0000\\u0000\\u0000";
+pub(super) const GZIPPED: &str = concat!(
+    "\\u001f\\u008b\\u0008\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u00ff",
+    "\\u0001\\u0005\\u0000\\u00fa\\u00ffhello",
+    "\\u0086\\u00a6\\u0010\\u0036\\u0005\\u0000\\u0000\\u0000",
+);

@@ -1,8 +1,9 @@
 //! The origin of all cases: for each host it does what the present step says, whatever that is, and
 //! remembers what it was asked.
 //!
-//! A case is recognised by its host, or by its host and target. Answers are ordinary messages made from a status and field
-//! lines, or raw bytes; `Date` and `Content-Length` are added unless the step has or forbids them.
+//! A case is recognised by its host, or by its host and target. Answers are ordinary messages made
+//! from a status and field lines, or raw bytes; `Date` and `Content-Length` are added unless the
+//! step has or forbids them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
