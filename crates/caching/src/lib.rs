@@ -19,6 +19,7 @@ pub mod forward;
 pub mod revalidate;
 pub mod range;
 pub mod multipart;
+pub mod slice;
 pub mod status;
 pub mod hop;
 
@@ -38,6 +39,10 @@ pub use plan::{Plan, Stored, Validity, Why, is_failure, may_serve_on_error, plan
 pub use range::{ByteRange, Ranged, content_range, first_byte, resolve, unsatisfied_range};
 pub use revalidate::{
     Condition, Validators, evaluate, freshen, matches, matches_strongly, not_modified_fields,
+};
+pub use slice::{
+    Piece, ask_for_slice, fields_of_whole, is_better_sliced, is_same_version, piece, slice_key,
+    slice_of, slice_range, version,
 };
 pub use status::{CacheStatus, Handling};
 pub use storable::{Terms, Unstorable, reusable, storable};

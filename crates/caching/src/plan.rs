@@ -74,6 +74,8 @@ pub enum Why {
     RequestMaxAge,
     /// The copy turns stale sooner than the viewer accepts.
     RequestMinFresh,
+    /// Some of the slices wanted are not stored.
+    Partial,
     /// The method is not answered from a cache.
     Method,
     /// Caching is switched off for this request.
@@ -89,6 +91,7 @@ impl Why {
             Why::Unusable => "miss",
             Why::Stale | Why::Softened | Why::Unproven | Why::NoCache => "stale",
             Why::RequestNoCache | Why::RequestMaxAge | Why::RequestMinFresh => "request",
+            Why::Partial => "partial",
             Why::Method => "method",
             Why::Bypass => "bypass",
         }
@@ -106,6 +109,7 @@ impl Why {
             | Why::VaryMissing
             | Why::Unusable
             | Why::Stale
+            | Why::Partial
             | Why::Method
             | Why::Bypass => None,
         }

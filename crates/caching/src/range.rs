@@ -70,8 +70,8 @@ pub fn resolve(
     }
 }
 
-/// Where the first range of a request begins, before anything is known of the response: the end
-/// of an unknown length may be anywhere, so a suffix begins at 0. None if there is no range to heed.
+/// Where the first range of a request begins, before anything is known of the response: the end of
+/// an unknown length may be anywhere, so a suffix begins at 0. None if there is no range to heed.
 pub fn first_byte(method: &Method, request: &HeaderMap) -> Option<u64> {
     let specs = (*method == Method::GET).then(|| asked(request))??;
     specs.first().map(|spec| match spec {

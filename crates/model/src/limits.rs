@@ -131,12 +131,26 @@ pub const OBJECT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const FILL_WINDOW_BYTES: u64 = 1024 * 1024;
 /// Readers of one fill: beyond it a request fetches for itself.
 pub const FILL_READERS_MAX: usize = 65_536;
-/// Ranges in one `Range` field (RFC 9110 §14.2): video players and download tools ask for one or two,
-/// PDF readers for a dozen. A field with more is ignored.
+/// Ranges in one `Range` field (RFC 9110 §14.2): video players and download tools ask for one or
+/// two, PDF readers for a dozen. A field with more is ignored.
 pub const RANGES_MAX: usize = 32;
-/// Bytes that the head of one part of a `multipart/byteranges` takes, roughly: a smaller gap between
-/// two ranges is cheaper to send than to leave out (RFC 9110 §15.3.7.2).
+/// Bytes that the head of one part of a `multipart/byteranges` takes, roughly: a smaller gap
+/// between two ranges is cheaper to send than to leave out (RFC 9110 §15.3.7.2).
 pub const PART_HEAD_BYTES: u64 = 80;
+/// Bytes of a slice of a large object: what one fetch brings, and what is evicted together.
+pub const SLICE_BYTES: u64 = 1024 * 1024;
+/// Bytes from which on a whole response is fetched slice by slice: below, one fetch is quicker than
+/// several.
+pub const SLICED_BYTES_MIN: u64 = 8 * SLICE_BYTES;
+/// Bytes of the largest object that is kept in slices: a million of them.
+pub const SLICED_BYTES_MAX: u64 = 1_000_000 * SLICE_BYTES;
+/// Slices fetched ahead of a reader that goes on from slice to slice: 8 MiB are in flight then, 80
+/// MB/s at 100 ms.
+pub const SLICES_AHEAD_MAX: u64 = 8;
+/// Slices fetched beyond the end of a range whose reader seems to go through the object.
+pub const SLICES_BEYOND: u64 = 2;
+/// Times that one slice is asked for again: its fetch broke, was purged, or met another version.
+pub const SLICE_ATTEMPTS_MAX: usize = 4;
 /// Variants (RFC 9111 §4.1) are separate objects; this bounds the field names one `Vary` may list.
 pub const VARY_FIELDS_MAX: usize = 32;
 /// Fields that `no-cache` and `private` of one response may name; beyond it they are about all of

@@ -8,7 +8,7 @@ use caching::Expectation;
 use http::header::MAX_FORWARDS;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::distribution::RequestLimits;
-use model::limits::CONFIRM;
+use model::limits::{CONFIRM, SLICE_BYTES, SLICED_BYTES_MAX};
 use model::{
     Attributes, CacheBehavior, Distribution, Freshness, Host, LogPosition, Moment, Path, Tier,
 };
@@ -184,6 +184,10 @@ impl Visit {
                 Footing::Unconfirmed => Effort::Anew,
             },
             interim: self.interim.clone(),
+            asked: self.method.clone(),
+            slice: caching::first_byte(&self.method, &self.headers)
+                .map(caching::slice_of)
+                .filter(|number| *number < SLICED_BYTES_MAX / SLICE_BYTES),
         }
     }
 }

@@ -10,14 +10,14 @@ use http::header::ETAG;
 use model::NodeName;
 use wire::exchange::Sample;
 
-use crate::respond::Obtained;
+use crate::obtained::Obtained;
 use crate::walk::Route;
 use crate::want::Want;
 use crate::world::World;
 
 /// Offers what is about to be served from the cache to the journal, if it wants a sample.
 pub(crate) fn offer(world: &Arc<World>, want: &Want, obtained: &Obtained) {
-    let Obtained::Stored(entry, permit) = obtained else { return };
+    let Some(entry) = obtained.kept() else { return };
     if !world.journal.wants_sample() {
         return;
     }
@@ -30,7 +30,7 @@ pub(crate) fn offer(world: &Arc<World>, want: &Want, obtained: &Obtained) {
         path: object.attributes.path.clone(),
         tags: object.tags.marks().to_vec(),
         as_of: object.head.as_of,
-        applied: permit.judged_at(),
+        applied: obtained.permit().judged_at(),
         etag: etag.map_or(Bytes::new(), |etag| Bytes::copy_from_slice(etag.as_bytes())),
     };
     world.journal.sample(owner, sample);

@@ -30,8 +30,43 @@ pub(crate) type Place = (CacheKey, Tier, Audience);
 #[derive(Default)]
 struct Shard {
     running: HashMap<Place, Arc<Fill>>,
-    uncacheable: BTreeMap<Place, Moment>,
-    marked: VecDeque<Place>,
+    uncacheable: Marks<Place>,
+    unsliceable: Marks<CacheKey>,
+}
+
+/// What proved to be so a short while ago; the oldest are forgotten when there are too many.
+struct Marks<K> {
+    until: BTreeMap<K, Moment>,
+    order: VecDeque<K>,
+}
+
+impl<K> Default for Marks<K> {
+    fn default() -> Self {
+        Marks { until: BTreeMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<K: Ord + Copy> Marks<K> {
+    fn has(&self, key: &K, now: Moment) -> bool {
+        self.until.get(key).is_some_and(|until| now < *until)
+    }
+
+    fn set(&mut self, key: K, until: Moment) {
+        if self.until.insert(key, until).is_none() {
+            self.order.push_back(key);
+        }
+        if self.order.len() > MARKS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.until.remove(&oldest);
+        }
+    }
+
+    fn clear(&mut self, key: &K) {
+        if let Some(until) = self.until.get_mut(key) {
+            *until = Moment::START;
+        }
+    }
 }
 
 /// The fetches under way on one node.
@@ -107,6 +142,26 @@ impl Fills {
         self.retained_bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 
+    /// A reader of what is being fetched for `place`, if it suits and has room; else of what
+    /// `start` begins to fetch for it.
+    pub(crate) fn join_or_start(
+        &self,
+        place: Place,
+        suits: impl Fn(&Fill) -> bool,
+        start: impl FnOnce() -> Arc<Fill>,
+    ) -> Reader {
+        let mut shard = self.shard(&place.0);
+        if let Some(fill) = shard.running.get(&place)
+            && suits(fill)
+            && let Some(reader) = fill.join()
+        {
+            return reader;
+        }
+        let fill = start();
+        shard.running.insert(place, fill.clone());
+        fill.join().expect("a fill that has just started has room for its reader")
+    }
+
     /// Makes `fill` findable under another key too, once its variant is known.
     pub(crate) fn also_at(&self, place: Place, fill: &Arc<Fill>) {
         let mut shard = self.shard(&place.0);
@@ -129,23 +184,22 @@ impl Fills {
 
     /// Notes that `place` proved uncacheable.
     pub(crate) fn mark_uncacheable(&self, place: Place, now: Moment) {
-        let mut shard = self.shard(&place.0);
-        if shard.uncacheable.insert(place, now.plus(HIT_FOR_MISS)).is_none() {
-            shard.marked.push_back(place);
-        }
-        if shard.marked.len() > MARKS_MAX
-            && let Some(oldest) = shard.marked.pop_front()
-        {
-            shard.uncacheable.remove(&oldest);
-        }
+        self.shard(&place.0).uncacheable.set(place, now.plus(HIT_FOR_MISS));
     }
 
     /// Notes that `place` proved cacheable after all.
     pub(crate) fn unmark(&self, place: Place) {
-        let mut shard = self.shard(&place.0);
-        if let Some(until) = shard.uncacheable.get_mut(&place) {
-            *until = Moment::START;
-        }
+        self.shard(&place.0).uncacheable.clear(&place);
+    }
+
+    /// Notes that the origin does not serve the resource under `key` in slices.
+    pub(crate) fn mark_unsliceable(&self, key: CacheKey, now: Moment) {
+        self.shard(&key).unsliceable.set(key, now.plus(HIT_FOR_MISS));
+    }
+
+    /// Whether that was noted.
+    pub(crate) fn is_unsliceable(&self, key: &CacheKey, now: Moment) -> bool {
+        self.shard(key).unsliceable.has(key, now)
     }
 }
 
@@ -157,7 +211,7 @@ pub(crate) fn join(world: &World, want: &Want, found: &Found, company: Company) 
         return Turn::Follow(reader);
     }
     let mut shard = world.fills.shard(&place.0);
-    let marked = shard.uncacheable.get(&place).is_some_and(|until| judge.now() < *until);
+    let marked = shard.uncacheable.has(&place, judge.now());
     if marked || company == Company::None {
         return lead(world, want, found, None, place).1;
     }

@@ -20,6 +20,7 @@ use wire::exchange::Failure;
 use crate::account::Source;
 use crate::body::BodyError;
 use crate::gate::Proof;
+use crate::slice::Manifest;
 use crate::want::Effort;
 
 mod reader;
@@ -45,6 +46,17 @@ pub(crate) struct Opening {
     pub(crate) sharing: Sharing,
     /// Whether an older copy proved still good, rather than a new response arriving.
     pub(crate) revalidated: bool,
+    /// What of the body the fill brings.
+    pub(crate) brings: Brings,
+}
+
+/// What of the body that its head describes a fill brings.
+#[derive(Clone, Debug)]
+pub(crate) enum Brings {
+    /// All of it.
+    Whole,
+    /// One slice of a large object, or nothing of it.
+    Slice(Manifest, Option<u64>),
 }
 
 /// Who may read a fill beside the request that started it.

@@ -160,6 +160,11 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// What purges say of a slice. Whether it may be served is for its manifest to say.
+    pub(crate) fn slice(&self, slice: &Copy) -> Standing {
+        self.standing_of(slice)
+    }
+
     fn standing_of(&self, copy: &Copy) -> Standing {
         let Copy { object, checked, born_at, .. } = copy;
         let (attributes, tags) = (&object.attributes, &object.tags);

@@ -37,9 +37,10 @@ pub fn plan_purge(world: &World, purge: &Invalidation) -> (u64, u64) {
         let page = world.store.page(after, PAGE);
         let Some((last, _)) = page.last() else { return (copies, bytes) };
         after = Some(*last);
-        for copy in page.iter().filter_map(|(_, entry)| entry.copy()).filter(|copy| covers(copy)) {
-            copies += 1;
-            bytes += copy.object.body_bytes;
+        let entries = page.iter().map(|(_, entry)| entry);
+        for entry in entries.filter(|entry| entry.copy().is_some_and(covers)) {
+            copies += u64::from(entry.is_object());
+            bytes += entry.content_bytes();
         }
     }
 }
@@ -68,8 +69,8 @@ pub fn sweep(world: &World, after: Option<CacheKey>) -> Swept {
         let standing = state.standing(&object.attributes, &object.tags, object.head.as_of);
         if standing == Standing::Old {
             world.store.drop_if(key, entry);
-            swept.copies += 1;
-            swept.bytes += object.body_bytes;
+            swept.copies += u64::from(entry.is_object());
+            swept.bytes += entry.content_bytes();
         }
     }
     swept

@@ -18,6 +18,7 @@ pub mod world;
 
 mod accept;
 mod allowance;
+mod assemble;
 mod canary;
 mod fill;
 mod finish;
@@ -28,9 +29,12 @@ mod purge;
 mod refresh;
 mod refusal;
 mod reading;
+mod obtained;
 mod respond;
 mod renew;
 mod resume;
+mod room;
+mod slice;
 mod store;
 mod walk;
 mod want;
@@ -59,9 +63,10 @@ use accept::Visit;
 use account::Verdict;
 use collapse::{Company, Turn};
 use finish::Finish;
+use obtained::Obtained;
 use reading::Reading;
 use refusal::Refusal;
-use respond::Obtained;
+use slice::Entered;
 use want::{Asker, Effort, Want};
 
 /// Answers one viewer. There is always an answer: what goes wrong becomes a status and a sentence.
@@ -110,8 +115,25 @@ async fn answer(
     Ok(respond::to_viewer(world, &visit.method, &want, obtained, account))
 }
 
-/// The object that `want` names: from the cache, or as it arrives.
+/// What `want` names: from the cache, or as it arrives; of a large object the slice with which the
+/// answer begins.
 async fn obtain(
+    world: &Arc<World>,
+    want: &Want,
+    account: &mut Account,
+) -> Result<Obtained, Refusal> {
+    for _ in 0..RESTARTS_MAX {
+        let obtained = find_or_fetch(world, want, account).await?;
+        match slice::enter(world, want, obtained, account).await {
+            Entered::Here(obtained) => return Ok(obtained),
+            Entered::Again => {}
+            Entered::Failed(failure) => return Err(Refusal::Failed(failure)),
+        }
+    }
+    Err(Refusal::Restarted)
+}
+
+async fn find_or_fetch(
     world: &Arc<World>,
     want: &Want,
     account: &mut Account,

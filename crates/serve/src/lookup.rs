@@ -16,19 +16,20 @@ use model::{CacheKey, Moment, Object};
 
 use crate::account::{Account, Verdict};
 use crate::gate::{Gate, Judge};
-use crate::respond::Obtained;
+use crate::obtained::Obtained;
+use crate::slice::{Manifest, Sliced};
 use crate::want::{Effort, Want};
 use crate::world::World;
 
 /// What the store keeps under one key.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "an entry lives behind an Arc, and a box would cost every hit another pointer"
-)]
 pub enum Entry {
     /// An object.
     Object(Copy),
+    /// A large object without its body, which is kept slice by slice under keys of their own.
+    Manifest(Copy),
+    /// One slice of a large object, under the head that it was fetched with.
+    Slice(Copy),
     /// A signpost: the fields that select among variants kept under derived keys.
     Varies(Box<[HeaderName]>),
 }
@@ -49,11 +50,27 @@ pub struct Copy {
 }
 
 impl Entry {
-    /// The object, if it is one.
+    /// What purges bear on: an object, or what is kept of one.
     pub(crate) fn copy(&self) -> Option<&Copy> {
         match self {
-            Entry::Object(copy) => Some(copy),
+            Entry::Object(copy) | Entry::Manifest(copy) | Entry::Slice(copy) => Some(copy),
             Entry::Varies(_) => None,
+        }
+    }
+
+    /// Bytes of content that are kept in it.
+    pub(crate) fn content_bytes(&self) -> u64 {
+        match self {
+            Entry::Object(copy) | Entry::Slice(copy) => copy.object.body_bytes,
+            Entry::Manifest(_) | Entry::Varies(_) => 0,
+        }
+    }
+
+    /// Whether it stands for an object: what is counted when copies are.
+    pub(crate) fn is_object(&self) -> bool {
+        match self {
+            Entry::Object(_) | Entry::Manifest(_) => true,
+            Entry::Slice(_) | Entry::Varies(_) => false,
         }
     }
 
@@ -61,7 +78,7 @@ impl Entry {
     pub fn weight(&self) -> u64 {
         let fields = match self {
             Entry::Varies(names) => names.iter().map(|name| name.as_str().len() + 32).sum(),
-            Entry::Object(copy) => {
+            Entry::Object(copy) | Entry::Manifest(copy) | Entry::Slice(copy) => {
                 let headers = copy.object.head.headers.iter();
                 let fields: usize = headers.map(|(n, v)| n.as_str().len() + v.len() + 64).sum();
                 let path = copy.object.attributes.path.as_str().len();
@@ -69,11 +86,7 @@ impl Entry {
                 fields + path + tags + copy.object.body.len() * 32
             }
         };
-        let body = match self {
-            Entry::Varies(_) => 0,
-            Entry::Object(copy) => copy.object.body_bytes,
-        };
-        body + fields as u64 + 512
+        self.content_bytes() + fields as u64 + 512
     }
 }
 
@@ -177,7 +190,10 @@ impl Found {
         account.detail = detail;
         let (entry, permit) =
             self.copy.zip(permit).expect("a plan to serve is only made for what passed the gate");
-        Obtained::Stored(entry, permit)
+        match Manifest::of(self.key, &entry) {
+            Some(manifest) => Obtained::Sliced(Sliced::kept(manifest), permit),
+            None => Obtained::Stored(entry, permit),
+        }
     }
 
     /// The copy, unless it is old.
@@ -196,7 +212,9 @@ pub(crate) fn find(world: &World, want: &Want) -> Found {
             signpost = entry.clone();
             (key, true, world.store.find(&key))
         }
-        Some(Entry::Object(_)) | None => (want.key, false, entry),
+        Some(Entry::Object(_) | Entry::Manifest(_) | Entry::Slice(_)) | None => {
+            (want.key, false, entry)
+        }
     };
     let copy = entry.filter(|entry| entry.copy().is_some_and(|copy| is_of(copy, want)));
     let judge = Judge::new(world, want);

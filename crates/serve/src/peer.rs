@@ -67,6 +67,8 @@ fn want(world: &World, question: Question, interim: Option<Interim>) -> Option<W
         footing: Footing::Leased,
         effort: Effort::Ordinary,
         interim,
+        asked: Method::GET,
+        slice: question.slice,
     })
 }
 

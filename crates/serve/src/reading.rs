@@ -10,10 +10,11 @@ use model::object::Head;
 use wire::exchange::Failure;
 
 use crate::account::{Account, Verdict};
-use crate::fill::{Absent, Opening, Reader, Sharing};
+use crate::fill::{Absent, Brings, Opening, Reader, Sharing};
 use crate::gate::{Arrival, Judge};
 use crate::lookup::{self, Found};
-use crate::respond::Obtained;
+use crate::obtained::Obtained;
+use crate::slice::{Opened, Sliced};
 use crate::want::{Asker, Want};
 use crate::world::World;
 
@@ -106,7 +107,15 @@ async fn read(
     if let (true, Verdict::Forwarded(why)) = (opening.revalidated, account.verdict) {
         account.verdict = Verdict::Revalidated(why);
     }
-    Reading::Here(Obtained::Filling(opening, reader, permit))
+    let brings = opening.brings.clone();
+    Reading::Here(match brings {
+        Brings::Whole => Obtained::Filling(opening, reader, permit),
+        Brings::Slice(manifest, number) => {
+            let as_of = opening.head.as_of;
+            let start = number.map(|number| (number, Opened::Coming(reader, as_of)));
+            Obtained::Sliced(Sliced { manifest, opening: Some(opening), start }, permit)
+        }
+    })
 }
 
 impl Reading {

@@ -35,7 +35,7 @@ pub(crate) enum Confirmed<'a> {
     /// The copy is still good, and as old as it was.
     Good(&'a Copy),
     /// The softened copy is good again, as of that position (rule R14).
-    GoodAgain(&'a Copy, LogPosition),
+    GoodAgain(LogPosition),
     /// A purge has done away with the copy meanwhile.
     Purged,
     /// Nothing of the copy.
@@ -71,7 +71,7 @@ pub(crate) fn confirmed<'a>(
         (_, Strength::Strong) if !caching::matches_strongly(ours, theirs) => Confirmed::Another,
         // What this node has not applied may hold a hard purge of the copy.
         (Gate::Softened(..), Strength::Strong) => {
-            Confirmed::GoodAgain(copy, answer.head.as_of.min(judge.applied()))
+            Confirmed::GoodAgain(answer.head.as_of.min(judge.applied()))
         }
         (Gate::Serve(_) | Gate::Softened(..) | Gate::Unproven, _) => Confirmed::Good(copy),
     }

@@ -7,24 +7,19 @@
 use std::sync::Arc;
 
 use caching::{ByteRange, CacheStatus, Condition, Handling, Multipart, Ranged};
-use futures_util::StreamExt;
 use http::header::{
     ACCEPT_RANGES, AGE, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
     RETRY_AFTER, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use model::object::Head;
-use model::{CacheKey, Distribution, Moment, Tags};
+use model::{CacheKey, Distribution, Moment};
 use policy::Denied;
-use wire::exchange::{Answer, AnswerHead};
+use wire::exchange::{Answer, AnswerHead, Failure};
 
 use crate::account::{Account, Verdict};
 use crate::body::Body;
-use crate::fill::{Opening, Reader};
-use crate::flights;
-use crate::gate::ServePermit;
-use crate::lookup::{Copy, Entry};
 use crate::message::Response;
+use crate::obtained::{Cut, Obtained};
 use crate::pass;
 use crate::refusal::Refusal;
 use crate::walk;
@@ -33,110 +28,6 @@ use crate::world::World;
 
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub(crate) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
-
-/// A response to give: from the cache, or as it arrives.
-pub(crate) enum Obtained {
-    /// Kept before.
-    Stored(Arc<Entry>, ServePermit),
-    /// Arriving.
-    Filling(Arc<Opening>, Reader, ServePermit),
-}
-
-impl Obtained {
-    fn copy(entry: &Entry) -> &Copy {
-        entry.copy().expect("only objects are obtained")
-    }
-
-    /// Status, fields, provenance.
-    pub(crate) fn head(&self) -> &Head {
-        match self {
-            Obtained::Stored(entry, _) => &Obtained::copy(entry).object.head,
-            Obtained::Filling(opening, ..) => &opening.head,
-        }
-    }
-
-    /// The same for a request that did not bring it: less what is only for the one that did.
-    pub(crate) fn for_others(self, want: &Want) -> Obtained {
-        let Some(headers) = want.reusable(self.head()) else { return self };
-        match self {
-            Obtained::Stored(..) => self,
-            Obtained::Filling(opening, reader, permit) => {
-                let mut opening = Opening::clone(&opening);
-                opening.head.headers = headers;
-                Obtained::Filling(Arc::new(opening), reader, permit)
-            }
-        }
-    }
-
-    fn body_bytes(&self) -> Option<u64> {
-        match self {
-            Obtained::Stored(entry, _) => Some(Obtained::copy(entry).object.body_bytes),
-            Obtained::Filling(opening, ..) => opening.body_bytes,
-        }
-    }
-
-    /// Whether its body goes by once, from the first byte to the last.
-    fn is_arriving(&self) -> bool {
-        match self {
-            Obtained::Stored(..) => false,
-            Obtained::Filling(..) => true,
-        }
-    }
-
-    fn trail(&self) -> &str {
-        match self {
-            Obtained::Stored(..) => "",
-            Obtained::Filling(opening, ..) => &opening.trail,
-        }
-    }
-
-    fn ttl(&self, now: Moment) -> Option<i64> {
-        let Obtained::Stored(entry, _) = self else { return None };
-        let copy = Obtained::copy(entry);
-        Some(copy.terms.ttl_at(copy.object.head.age_at(now)))
-    }
-
-    fn tags(&self) -> &Tags {
-        match self {
-            Obtained::Stored(entry, _) => &Obtained::copy(entry).object.tags,
-            Obtained::Filling(opening, ..) => &opening.tags,
-        }
-    }
-
-    fn permit(&self) -> &ServePermit {
-        match self {
-            Obtained::Stored(_, permit) | Obtained::Filling(_, _, permit) => permit,
-        }
-    }
-
-    fn into_body(self) -> (Body, ServePermit) {
-        match self {
-            Obtained::Stored(entry, permit) => {
-                let object = &Obtained::copy(&entry).object;
-                let body = match object.body_bytes {
-                    0 => Body::Empty,
-                    bytes => Body::Whole { chunks: object.body.clone(), bytes },
-                };
-                (body, permit)
-            }
-            Obtained::Filling(opening, reader, permit) => {
-                (Body::Stream { stream: reader.boxed(), bytes: opening.body_bytes }, permit)
-            }
-        }
-    }
-
-    /// What of the body goes to a viewer, stopped when a purge overtakes it.
-    fn into_guarded(
-        self,
-        world: &Arc<World>,
-        want: &Want,
-        part: impl FnOnce(Body) -> Body,
-    ) -> Body {
-        let tags = self.tags().clone();
-        let (body, permit) = self.into_body();
-        flights::guard(world, want, &tags, permit, part(body))
-    }
-}
 
 /// The answer to a viewer.
 pub(crate) fn to_viewer(
@@ -169,7 +60,7 @@ pub(crate) fn to_viewer(
     let Some(bytes) = obtained.body_bytes() else {
         let body = match *method {
             Method::HEAD => Body::Empty,
-            _ => obtained.into_guarded(world, want, |body| body),
+            _ => obtained.into_guarded(world, want, Cut::Whole),
         };
         return Response { status, headers, body };
     };
@@ -184,7 +75,7 @@ pub(crate) fn to_viewer(
         Ranged::Part(range) => {
             headers.insert(CONTENT_RANGE, caching::content_range(range, bytes));
             headers.insert(CONTENT_LENGTH, HeaderValue::from(range.bytes()));
-            let body = obtained.into_guarded(world, want, |body| body.slice(range));
+            let body = obtained.into_guarded(world, want, Cut::Part(range));
             Response { status: StatusCode::PARTIAL_CONTENT, headers, body }
         }
         Ranged::Parts(ranges) => parts(world, want, headers, obtained, ranges),
@@ -216,7 +107,7 @@ fn parts(
     let frame = Multipart::new(&ranges, headers.get(CONTENT_TYPE), length, &boundary);
     headers.insert(CONTENT_TYPE, frame.content_type.clone());
     headers.insert(CONTENT_LENGTH, HeaderValue::from(frame.bytes));
-    let body = obtained.into_guarded(world, want, |body| body.parts(frame));
+    let body = obtained.into_guarded(world, want, Cut::Parts(frame));
     Response { status: StatusCode::PARTIAL_CONTENT, headers, body }
 }
 
@@ -242,7 +133,7 @@ fn whole(
     }
     match *method {
         Method::HEAD => Body::Empty,
-        _ => obtained.into_guarded(world, want, |body| body),
+        _ => obtained.into_guarded(world, want, Cut::Whole),
     }
 }
 
@@ -261,7 +152,7 @@ fn failed_precondition(world: &World, account: &mut Account, trail: &str) -> Res
 }
 
 /// The answer to a peer. A peer's validators are about its own copy: when that is this very
-/// response, no body is sent.
+/// response, no body is sent. Of a large object it gets one slice, under the fields of the whole.
 pub(crate) fn to_peer(
     world: &World,
     want: &Want,
@@ -271,27 +162,37 @@ pub(crate) fn to_peer(
     let now = world.host.now();
     let head = obtained.head();
     let trail = trail(world, obtained.trail(), account, obtained.ttl(now));
-    let (as_of, age) = (head.as_of, head.age_at(now));
     let proof_age = obtained.permit().proof().age_at(now);
     let condition = caching::evaluate(&Method::GET, &want.headers, head.status, &head.headers);
-    account.status = head.status;
-    match condition {
-        Condition::NotModified => {
-            // All of them: the asker freshens its copy with what the origin said since (RFC 9111
-            // §3.2), and only the viewer's own edge leaves out what a 304 need not carry.
-            let headers = head.headers.clone();
-            let (status, body_bytes) = (StatusCode::NOT_MODIFIED, Some(0));
-            account.status = status;
-            let head = AnswerHead { status, headers, as_of, age, proof_age, body_bytes, trail };
-            (Answer::Response(head), Body::Empty)
-        }
-        Condition::Proceed | Condition::PreconditionFailed => {
-            let (status, headers) = (head.status, head.headers.clone());
-            let body_bytes = obtained.body_bytes();
-            let head = AnswerHead { status, headers, as_of, age, proof_age, body_bytes, trail };
-            (Answer::Response(head), obtained.into_body().0)
-        }
+    let mut said = AnswerHead {
+        status: head.status,
+        headers: head.headers.clone(),
+        as_of: head.as_of,
+        age: head.age_at(now),
+        proof_age,
+        body_bytes: obtained.body_bytes(),
+        trail,
+    };
+    if condition == Condition::NotModified {
+        // With all fields: the asker freshens its copy with what the origin said since (RFC 9111
+        // §3.2), and only the viewer's own edge leaves out what a 304 need not carry.
+        (said.status, said.body_bytes) = (StatusCode::NOT_MODIFIED, Some(0));
+        account.status = said.status;
+        return (Answer::Response(said), Body::Empty);
     }
+    if let Obtained::Sliced(sliced, _) = &obtained {
+        let Some(range) = sliced.range_at_hand() else {
+            return (Answer::Failed(Failure::Unreachable), Body::Empty);
+        };
+        said.as_of = sliced.as_of(world, want);
+        said.status = StatusCode::PARTIAL_CONTENT;
+        said.body_bytes = Some(range.bytes());
+        let length = sliced.manifest.length();
+        said.headers.insert(CONTENT_RANGE, caching::content_range(range, length));
+        said.headers.insert(CONTENT_LENGTH, HeaderValue::from(range.bytes()));
+    }
+    account.status = said.status;
+    (Answer::Response(said), obtained.into_body())
 }
 
 /// The answer to a viewer whose request ends here.

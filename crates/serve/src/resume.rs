@@ -48,7 +48,7 @@ pub(crate) async fn rest(
     route: &mut Route,
 ) -> Option<Rest> {
     // The head is on its way already, and says what all of the body must reflect.
-    let want = &Want { applied: want.applied.max(head.as_of), ..want.clone() };
+    let want = &Want { applied: want.applied.max(head.as_of), slice: None, ..want.clone() };
     let answered = match walk::first_answer(world, want, None, route).await {
         Ok(answered) => answered,
         Err(_) => {

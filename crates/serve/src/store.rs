@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use caching::{Terms, Vary};
+use caching::{Terms, Validators, Vary};
 use futures_util::StreamExt;
 use http::{HeaderName, StatusCode};
 use model::limits::OBJECT_BYTES_MAX;
@@ -17,15 +17,21 @@ use model::{CacheKey, LogPosition, Moment, Object, Tags};
 use wire::exchange::Failure;
 
 use crate::body::Chunk;
-use crate::collapse::{Fills, Lead, Place};
-use crate::fill::{Fill, Opening, Sharing, Writer};
+use crate::collapse::{Lead, Place};
+use crate::fill::{Brings, Fill, Opening, Sharing, Writer};
 use crate::gate::Judge;
 use crate::lookup::{self, Copy, Entry};
 use crate::renew::{self, Confirmed};
 use crate::resume;
+use crate::room::Room;
+use crate::slice::Manifest;
 use crate::walk::{self, Answered, Route};
 use crate::want::{Effort, Want};
 use crate::world::World;
+
+mod large;
+
+use large::Arranged;
 
 /// Fetches what `want` names into `lead`'s fill. `stale` is a copy that may only need to be
 /// revalidated.
@@ -37,39 +43,46 @@ pub(crate) async fn fetch(
     stale: Option<Arc<Entry>>,
 ) {
     let fill = writer.fill().clone();
-    let mut fetch = Fetch { world: &world, want: &want, places, fill };
+    let want = &places.slices(&world, want, stale.as_deref());
+    let mut fetch = Fetch { world: &world, want, places, fill };
     let mut route = fetch.route();
-    let question = stale
-        .as_deref()
-        .and_then(Entry::copy)
-        .and_then(|copy| renew::question(&world, &want, copy));
+    let question =
+        stale.as_deref().and_then(Entry::copy).and_then(|copy| renew::question(&world, want, copy));
     let validators = question.as_ref().map(|question| &question.validators);
-    let mut answered = walk::first_answer(&world, &want, validators, &mut route).await;
+    let mut answered = walk::first_answer(&world, want, validators, &mut route).await;
     if let Ok(answer) = &answered
         && answer.head.status == StatusCode::NOT_MODIFIED
     {
-        match question.map(|question| renew::confirmed(&world, &want, question, answer)) {
-            Some(Confirmed::Purged) => return writer.overtaken(),
-            Some(Confirmed::Good(copy)) => {
-                let as_of = copy.object.head.as_of.min(answer.head.as_of);
-                return fetch.renew(writer, copy, (as_of, copy.born_at), answer);
-            }
-            Some(Confirmed::GoodAgain(copy, as_of)) => {
-                let born_at = lookup::born_at(&answer.head);
-                return fetch.renew(writer, copy, (as_of, born_at), answer);
-            }
-            Some(Confirmed::Another) | None => {
-                route = fetch.route();
-                answered = walk::first_answer(&world, &want, None, &mut route).await;
-            }
+        let renewed =
+            match question.map(|question| renew::confirmed(&world, want, question, answer)) {
+                Some(Confirmed::Purged) => return writer.overtaken(),
+                Some(Confirmed::Good(copy)) => {
+                    let as_of = copy.object.head.as_of.min(answer.head.as_of);
+                    fetch.renewed(stale.as_deref(), (as_of, copy.born_at), answer)
+                }
+                Some(Confirmed::GoodAgain(as_of)) => {
+                    let born_at = lookup::born_at(&answer.head);
+                    fetch.renewed(stale.as_deref(), (as_of, born_at), answer)
+                }
+                Some(Confirmed::Another) | None => None,
+            };
+        if let Some(renewed) = renewed {
+            return fetch.renew(writer, renewed, answer);
         }
+        route = fetch.route();
+        answered = walk::first_answer(&world, want, None, &mut route).await;
     }
-    match answered {
-        Err(failure) => fetch.give_up(writer, failure),
+    let arranged = match answered {
+        Err(failure) => return writer.fail(failure),
         Ok(answer) if answer.head.status == StatusCode::NOT_MODIFIED => {
-            fetch.give_up(writer, Failure::Unreachable);
+            return writer.fail(Failure::Unreachable);
         }
-        Ok(answer) => fetch.take(writer, route, answer).await,
+        Ok(answer) => fetch.arranged(answer, route).await,
+    };
+    match arranged {
+        Err(failure) => writer.fail(failure),
+        Ok(Arranged::Whole(answer, route)) => fetch.take(writer, route, answer).await,
+        Ok(Arranged::Slice(answer, part)) => fetch.take_slice(writer, answer, part).await,
     }
 }
 
@@ -82,12 +95,23 @@ pub(crate) struct Places {
     pub(crate) looked_at: Place,
     /// Where its variant belongs, once known to differ.
     pub(crate) variant: Option<Place>,
+    /// Where the slice belongs that it brings, if it brings one.
+    pub(crate) slice: Option<Place>,
 }
 
 impl Places {
     /// The places of a fetch that has just been started.
     pub(crate) fn of(lead: &Lead) -> Places {
-        Places { own: lead.place, looked_at: lead.looked_at, variant: None }
+        Places { own: lead.place, looked_at: lead.looked_at, variant: None, slice: None }
+    }
+
+    /// What to ask for: one slice only of what may be kept, is not kept whole, and did not prove
+    /// to be indivisible.
+    fn slices(&self, world: &World, want: Want, stale: Option<&Entry>) -> Want {
+        let is_whole = matches!(stale, Some(Entry::Object(_)));
+        let is_unsliceable = world.fills.is_unsliceable(&want.key, world.host.now());
+        let may_ask = self.own.is_some() && !is_whole && !is_unsliceable;
+        Want { slice: want.slice.filter(|_| may_ask), ..want }
     }
 }
 
@@ -100,7 +124,8 @@ struct Fetch<'a> {
 
 impl Drop for Fetch<'_> {
     fn drop(&mut self) {
-        for place in [self.places.own, self.places.variant].into_iter().flatten() {
+        let Places { own, variant, slice, .. } = self.places;
+        for place in [own, variant, slice].into_iter().flatten() {
             self.world.fills.leave(place, &self.fill);
         }
     }
@@ -114,41 +139,60 @@ impl Fetch<'_> {
         }
     }
 
-    fn give_up(&self, writer: Writer, failure: Failure) {
-        writer.fail(failure);
-    }
-
-    /// A 304: the stored body under a freshened head (RFC 9111 §4.3.4).
-    fn renew(
-        &mut self,
-        writer: Writer,
-        copy: &Copy,
+    /// What a 304 makes of the stored `entry`: its content under a freshened head (RFC 9111
+    /// §4.3.4). None if the slices of a large object cannot be found under that head any more.
+    fn renewed(
+        &self,
+        entry: Option<&Entry>,
         (as_of, born_at): (LogPosition, Moment),
         answer: &Answered,
-    ) {
-        let head = Head { as_of, ..caching::freshen(&copy.object.head, &answer.head) };
+    ) -> Option<Renewed> {
+        let entry = entry?;
+        let object = &entry.copy()?.object;
+        let head = Head { as_of, ..caching::freshen(&object.head, &answer.head) };
         let terms = self.terms(&head).ok();
+        let is_manifest = matches!(entry, Entry::Manifest(_));
+        if is_manifest {
+            let etag = |head: &Head| Validators::strong(&head.headers).etag;
+            terms.filter(|_| etag(&head).is_some() && etag(&head) == etag(&object.head))?;
+        }
         // Rule R3: the union, since the content is the old one and the names are new.
-        let tags = self.tags(&head).union(&copy.object.tags);
-        let object = Object { head: head.clone(), tags: tags.clone(), ..copy.object.clone() };
+        let tags = self.tags(&head).union(&object.tags);
+        let object = Object { head, tags, ..object.clone() };
+        Some(Renewed { object, terms, born_at, is_manifest })
+    }
+
+    /// A 304: the stored copy, renewed.
+    fn renew(&mut self, writer: Writer, renewed: Renewed, answer: &Answered) {
+        let Renewed { object, terms, born_at, is_manifest } = renewed;
         let sharing = match &terms {
-            Some(_) => self.share(&head),
+            Some(_) => self.share(&object.head),
             None => Sharing::Nobody("not-storable-any-more"),
         };
-        self.note_cacheability(head.status, sharing);
-        let opening = Opening {
-            head,
-            tags,
+        self.note_cacheability(object.head.status, sharing);
+        let mut opening = Opening {
+            head: object.head.clone(),
+            tags: object.tags.clone(),
             effort: answer.effort,
             body_bytes: Some(object.body_bytes),
             trail: answer.trail.clone(),
             source: answer.source.clone(),
             sharing,
             revalidated: true,
+            brings: Brings::Whole,
         };
         let body = object.body.clone();
         if let (Some(terms), Sharing::Variant(key)) = (terms, sharing) {
-            self.keep(key, Copy::new(object, terms).born_by(born_at));
+            let copy = Copy::new(object, terms).born_by(born_at);
+            if is_manifest {
+                let entry = Arc::new(Entry::Manifest(self.reusable(copy)));
+                if let Some(manifest) = Manifest::of(key, &entry) {
+                    opening.brings = Brings::Slice(manifest, None);
+                }
+                self.keep_entry(key, entry);
+            } else {
+                self.keep(key, copy);
+            }
         }
         writer.open(opening);
         writer.append_all(&body);
@@ -188,7 +232,7 @@ impl Fetch<'_> {
         let known = self.world.store.find(&self.want.key);
         let same = match known.as_deref() {
             Some(Entry::Varies(known)) => **known == *fields,
-            Some(Entry::Object(_)) | None => false,
+            Some(Entry::Object(_) | Entry::Manifest(_) | Entry::Slice(_)) | None => false,
         };
         if !same {
             let signpost = Entry::Varies(fields.into_boxed_slice());
@@ -215,10 +259,14 @@ impl Fetch<'_> {
             source: answer.source.clone(),
             sharing,
             revalidated: false,
+            brings: Brings::Whole,
         };
         let expected = answer.body_bytes.unwrap_or(0);
         let is_wanted = terms.is_ok() && expected <= OBJECT_BYTES_MAX;
-        let mut room = Room { fills: &self.world.fills, bytes: 0, is_wanted };
+        let mut room = match is_wanted {
+            true => Room::wanted(&self.world.fills),
+            false => Room::none(&self.world.fills),
+        };
         if !is_wanted {
             writer.stop_retaining();
         }
@@ -261,9 +309,8 @@ impl Fetch<'_> {
         loop {
             let broken = match body.next().await {
                 Some(Ok(Chunk::Data(chunk))) => {
-                    if room.is_wanted && !room.grow(chunk.len() as u64) {
+                    if !room.take(chunk.len() as u64) {
                         writer.stop_retaining();
-                        room.give_back();
                     }
                     if expected == Some(writer.written_bytes() + chunk.len() as u64) {
                         self.keep_whole(keeping, &head, writer.retained_and(chunk.clone()));
@@ -315,15 +362,33 @@ impl Fetch<'_> {
     }
 
     /// Keeps `copy`, less what of it is not for reuse, unless it was purged meanwhile.
-    fn keep(&self, key: CacheKey, mut copy: Copy) {
+    fn keep(&self, key: CacheKey, copy: Copy) {
+        let copy = self.reusable(copy);
+        self.keep_entry(key, Arc::new(Entry::Object(copy)));
+    }
+
+    fn reusable(&self, mut copy: Copy) -> Copy {
         if let Some(headers) = self.want.reusable(&copy.object.head) {
             copy.object.head.headers = headers;
         }
-        let Object { head, tags, .. } = &copy.object;
-        if Judge::new(self.world, self.want).lets_keep(head.as_of, tags, copy.born_at) {
-            self.world.store.keep(key, Arc::new(Entry::Object(copy)));
+        copy
+    }
+
+    fn keep_entry(&self, key: CacheKey, entry: Arc<Entry>) {
+        let Some(Copy { object, born_at, .. }) = entry.copy() else { return };
+        let judge = Judge::new(self.world, self.want);
+        if judge.lets_keep(object.head.as_of, &object.tags, *born_at) {
+            self.world.store.keep(key, entry);
         }
     }
+}
+
+/// What a 304 makes of a copy.
+struct Renewed {
+    object: Object,
+    terms: Option<Terms>,
+    born_at: Moment,
+    is_manifest: bool,
 }
 
 /// Where an object is to be kept, and on what terms.
@@ -331,33 +396,4 @@ struct Keeping {
     key: CacheKey,
     terms: Terms,
     tags: Tags,
-}
-
-/// The share of the node's memory for bodies in flight that one fetch has taken.
-struct Room<'a> {
-    fills: &'a Fills,
-    bytes: u64,
-    is_wanted: bool,
-}
-
-impl Room<'_> {
-    fn give_back(&mut self) {
-        self.fills.release(self.bytes);
-        self.bytes = 0;
-        self.is_wanted = false;
-    }
-
-    fn grow(&mut self, bytes: u64) -> bool {
-        let fits = self.bytes + bytes <= OBJECT_BYTES_MAX && self.fills.reserve(bytes);
-        if fits {
-            self.bytes += bytes;
-        }
-        fits
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        self.fills.release(self.bytes);
-    }
 }

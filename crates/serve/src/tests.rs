@@ -27,6 +27,8 @@ mod resume;
 mod uncacheable;
 mod vary;
 mod large;
+mod large_origin;
+mod slices;
 mod refusals;
 mod hints;
 mod pass;

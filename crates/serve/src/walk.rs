@@ -127,7 +127,7 @@ async fn ask_peer(
     }
     let applied = want.applied.max(world.ledger.state().applied());
     let attributes = want.attributes.as_ref().clone();
-    let question = Question { tier, attributes, headers, applied };
+    let question = Question { tier, attributes, headers, applied, slice: want.slice };
     let requested_at = world.host.now();
     let answer = match world.peers.ask(name, question, PEER_FIRST_BYTE, want.interim.clone()).await
     {
@@ -170,6 +170,9 @@ async fn ask_origin(
     let mut headers = want.upward_headers();
     if let Some(validators) = validators {
         validators.add_to(&mut headers);
+    }
+    if let Some(number) = want.slice {
+        caching::ask_for_slice(&mut headers, number);
     }
     headers.append(VIA, via(world));
     headers.append(&CDN_LOOP, passage(world, &want.distribution).field_value());

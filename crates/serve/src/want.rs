@@ -45,6 +45,11 @@ pub(crate) struct Want {
     pub(crate) effort: Effort,
     /// Takes interim responses of the fetch that this request starts, if it starts one.
     pub(crate) interim: Option<Interim>,
+    /// The method of the request; a peer's is GET.
+    pub(crate) asked: Method,
+    /// The slice to begin with if this is a large object, where the asker knows: a viewer who asks
+    /// for a range, a peer.
+    pub(crate) slice: Option<u64>,
 }
 
 /// What was asked for, found among a distribution's policies.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use model::limits::{FRAME_BYTES_MAX, HEADER_FIELDS_MAX, TAGS_MAX};
+use model::limits::{FRAME_BYTES_MAX, HEADER_FIELDS_MAX, SLICE_BYTES, SLICED_BYTES_MAX, TAGS_MAX};
 use model::{Attributes, DistributionName, Host, LogPosition, Path, Tier};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,9 @@ pub struct Question {
     pub headers: HeaderMap,
     /// The log applied by the asker: nobody answers from behind it (rule R2).
     pub applied: LogPosition,
+    /// The slice that is wanted if the object is a large one. The answer is then a 206 of one
+    /// slice: this one, if there is such a slice.
+    pub slice: Option<u64>,
 }
 
 /// The first frame of an answer.
@@ -153,6 +156,7 @@ struct QuestionWire {
     path: Path,
     headers: Fields,
     applied: LogPosition,
+    slice: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -184,6 +188,7 @@ impl Question {
             path: self.attributes.path.clone(),
             headers: fields(&self.headers),
             applied: self.applied,
+            slice: self.slice,
         })
     }
 
@@ -191,6 +196,9 @@ impl Question {
     pub fn decode(frame: &[u8]) -> Result<Question, Malformed> {
         let wire: QuestionWire = codec::decode(frame, FRAME_BYTES_MAX)?;
         let tier = Tier::ALL.get(usize::from(wire.tier)).ok_or(Malformed::Value("tier"))?;
+        if wire.slice.is_some_and(|number| number >= SLICED_BYTES_MAX / SLICE_BYTES) {
+            return Err(Malformed::Value("slice"));
+        }
         Ok(Question {
             tier: *tier,
             attributes: Attributes {
@@ -200,6 +208,7 @@ impl Question {
             },
             headers: header_map(wire.headers)?,
             applied: wire.applied,
+            slice: wire.slice,
         })
     }
 }
@@ -322,7 +331,16 @@ mod tests {
             },
             headers,
             applied: LogPosition::new(1, 7),
+            slice: Some(9_999),
         }
+    }
+
+    #[test]
+    fn a_slice_that_no_object_has_is_refused() {
+        let slices = SLICED_BYTES_MAX / SLICE_BYTES;
+        let with = |number| Question { slice: Some(number), ..question() };
+        assert!(Question::decode(&with(slices - 1).encode()).is_ok());
+        assert!(Question::decode(&with(slices).encode()).is_err());
     }
 
     #[test]

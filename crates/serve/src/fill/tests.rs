@@ -26,6 +26,7 @@ fn opening(sharing: Sharing) -> Opening {
         source: Source::Origin,
         sharing,
         revalidated: false,
+        brings: Brings::Whole,
     }
 }
 

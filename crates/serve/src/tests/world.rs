@@ -161,8 +161,8 @@ impl Lab {
     pub(super) fn stored_as_of(&self, name: &str, target: &str) -> Option<LogPosition> {
         let entry = self.world(name).store.find(&key_of(target));
         entry.and_then(|entry| match entry.as_ref() {
-            Entry::Object(copy) => Some(copy.object.head.as_of),
-            Entry::Varies(_) => None,
+            Entry::Object(copy) | Entry::Manifest(copy) => Some(copy.object.head.as_of),
+            Entry::Slice(_) | Entry::Varies(_) => None,
         })
     }
 
@@ -233,7 +233,7 @@ impl Lab {
     pub(super) fn inquire(&self, name: &str, tier: Tier, attributes: Attributes) -> Answer {
         let world = self.world(name).clone();
         let (headers, applied) = (HeaderMap::new(), LogPosition::ZERO);
-        let question = Question { tier, attributes, headers, applied };
+        let question = Question { tier, attributes, headers, applied, slice: None };
         self.finish(async move { crate::peer::answer(&world, question, None).await.0 })
     }
 

@@ -24,16 +24,22 @@ pub(super) struct Sticky {
     pub(super) replica: Arc<Replica>,
 }
 
+impl Sticky {
+    fn restamped(&self, copy: &Copy) -> Copy {
+        let mut object = copy.object.clone();
+        object.head.as_of = self.replica.applied();
+        Copy::new(object, copy.terms)
+    }
+}
+
 impl serve::Store for Sticky {
     fn find(&self, key: &CacheKey) -> Option<Arc<Entry>> {
         let entry = self.inner.find(key)?;
         Some(match entry.as_ref() {
             Entry::Varies(_) => entry,
-            Entry::Object(copy) => {
-                let mut object = copy.object.clone();
-                object.head.as_of = self.replica.applied();
-                Arc::new(Entry::Object(Copy::new(object, copy.terms)))
-            }
+            Entry::Object(copy) => Arc::new(Entry::Object(self.restamped(copy))),
+            Entry::Manifest(copy) => Arc::new(Entry::Manifest(self.restamped(copy))),
+            Entry::Slice(copy) => Arc::new(Entry::Slice(self.restamped(copy))),
         })
     }
 
