@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use model::CachePolicy;
 
 use crate::directive::{CacheControl, Seconds};
 use crate::field;
+use crate::storable::Rules;
 
 /// How long an error lives when its origin says nothing: CloudFront's default `ErrorCachingMinTTL`.
 /// The policy's default, made for content, would keep a 404 for a day.
@@ -47,17 +47,21 @@ pub(crate) fn lifetime(
     explicit: Option<Duration>,
     heuristic: Duration,
     status: StatusCode,
-    policy: &CachePolicy,
+    rules: &Rules<'_>,
 ) -> Duration {
+    let Rules { policy, error_min_ttl } = *rules;
     let is_error = status.is_client_error() || status.is_server_error();
     let default = match policy.default_ttl() {
         Duration::ZERO => heuristic,
         default => default,
     };
-    let uncapped = match explicit {
-        Some(explicit) => explicit.max(policy.min_ttl()),
-        None if is_error => default.min(ERROR_LIFETIME),
-        None => default.max(policy.min_ttl()),
+    let uncapped = match (explicit, error_min_ttl) {
+        (explicit, Some(least)) => {
+            return explicit.unwrap_or_default().min(policy.max_ttl()).max(least);
+        }
+        (Some(explicit), None) => explicit.max(policy.min_ttl()),
+        (None, None) if is_error => default.min(ERROR_LIFETIME),
+        (None, None) => default.max(policy.min_ttl()),
     };
     uncapped.min(policy.max_ttl())
 }
@@ -107,6 +111,8 @@ fn expires(response: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use model::CachePolicy;
+
     use super::*;
     use crate::testing::{EARLIER, LATER, NOON, fields, noon, secs};
 
@@ -185,7 +191,7 @@ mod tests {
             (None, policy(0, 100, 0), 0),
             (Some(50), policy(2000, 100, 1000), 1000),
         ] {
-            let found = lifetime(origin.map(secs), secs(0), StatusCode::OK, &policy);
+            let found = lifetime(origin.map(secs), secs(0), StatusCode::OK, &Rules::of(&policy));
             assert_eq!(found, secs(expect), "{origin:?} {policy:?}");
         }
     }
@@ -215,11 +221,16 @@ mod tests {
         for (explicit, default, expect) in
             [(None, 0, 50), (None, 7, 7), (Some(3), 0, 3), (Some(0), 0, 0)]
         {
-            let found = lifetime(explicit.map(secs), secs(50), StatusCode::OK, &policy(default));
+            let found = lifetime(
+                explicit.map(secs),
+                secs(50),
+                StatusCode::OK,
+                &Rules::of(&policy(default)),
+            );
             assert_eq!(found, secs(expect), "{explicit:?} {default}");
         }
         let capped = CachePolicy { max_ttl_seconds: 9, ..policy(0) };
-        assert_eq!(lifetime(None, secs(50), StatusCode::OK, &capped), secs(9));
+        assert_eq!(lifetime(None, secs(50), StatusCode::OK, &Rules::of(&capped)), secs(9));
     }
 
     #[test]
@@ -248,7 +259,8 @@ mod tests {
     #[test]
     fn an_error_without_a_lifetime_is_kept_for_seconds_only() {
         let policy = CachePolicy { min_ttl_seconds: 60, ..CachePolicy::default() };
-        let lifetime = |explicit| lifetime(explicit, secs(99), StatusCode::NOT_FOUND, &policy);
+        let lifetime =
+            |explicit| lifetime(explicit, secs(99), StatusCode::NOT_FOUND, &Rules::of(&policy));
         assert_eq!(lifetime(None), ERROR_LIFETIME);
         assert_eq!(lifetime(Some(secs(99))), secs(99));
     }

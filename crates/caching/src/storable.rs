@@ -2,7 +2,7 @@
 //!
 //! The terms are worked out once, when the response is stored, so that a hit parses nothing of the
 //! response. After a 304 they are worked out again from the freshened head.
-//! `no-store` and `private` are never kept, whatever the cache policy says.
+//! `no-store` and `private` are never kept, unless the cache policy's one loudly named switch is on.
 
 use std::time::Duration;
 
@@ -51,13 +51,19 @@ impl Terms {
         // contradict.
         let no_windows = control.no_cache || control.must_revalidate || control.proxy_revalidate;
         let room = policy.max_ttl().saturating_sub(lifetime);
-        let window = |given: Option<Seconds>| {
-            given.filter(|_| !no_windows).map(|seconds| seconds.duration().min(room))
+        // The policy's windows are the operator's word, for when the origin has none of its own.
+        let window = |given: Option<Seconds>, by_policy: Duration| {
+            let by_policy = Some(by_policy).filter(|length| !length.is_zero());
+            let length = given.map(Seconds::duration).or(by_policy);
+            length.filter(|_| !no_windows).map(|length| length.min(room))
         };
         Terms {
             lifetime,
-            stale_while_revalidate: window(control.stale_while_revalidate),
-            stale_if_error: window(control.stale_if_error),
+            stale_while_revalidate: window(
+                control.stale_while_revalidate,
+                policy.stale_while_revalidate(),
+            ),
+            stale_if_error: window(control.stale_if_error, policy.stale_if_error()),
             must_revalidate: control.must_revalidate
                 || control.proxy_revalidate
                 || control.s_maxage.is_some(),
@@ -70,6 +76,23 @@ impl Terms {
         let opens = |window: Option<Duration>| window.is_some_and(|length| !length.is_zero());
         let is_ever_fresh = !self.no_cache && !self.lifetime.is_zero();
         is_ever_fresh || opens(self.stale_while_revalidate) || opens(self.stale_if_error)
+    }
+}
+
+/// What a distribution says of how long responses live.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// The cache policy of the behavior that covers the request.
+    pub policy: &'a CachePolicy,
+    /// How long a response with this status is remembered at least, where it is an error that the
+    /// distribution names.
+    pub error_min_ttl: Option<Duration>,
+}
+
+impl<'a> Rules<'a> {
+    /// The rules of a distribution that names no errors.
+    pub fn of(policy: &'a CachePolicy) -> Rules<'a> {
+        Rules { policy, error_min_ttl: None }
     }
 }
 
@@ -133,16 +156,21 @@ pub fn storable(
     request: &HeaderMap,
     status: StatusCode,
     response: &HeaderMap,
-    policy: &CachePolicy,
+    rules: &Rules<'_>,
 ) -> Result<Terms, Unstorable> {
+    let Rules { policy, error_min_ttl } = *rules;
     let control = CacheControl::of(response, &policy.cache_control_targets);
     check_message(method, status, &control)?;
+    if !policy.dangerously_cache_private {
+        check_privacy(&control)?;
+    }
     check_sharing(request, response, &control)?;
     if policy.max_ttl().is_zero() {
         return Err(Unstorable::Disabled);
     }
     let explicit = freshness::explicit_lifetime(&control, response);
-    if explicit.is_none() && !control.public && !is_cacheable_by_default(status) {
+    let is_wanted = control.public || error_min_ttl.is_some_and(|time| !time.is_zero());
+    if explicit.is_none() && !is_wanted && !is_cacheable_by_default(status) {
         return Err(Unstorable::Status);
     }
     // One viewer's cookie goes to others only when the origin itself asked for reuse: not by the
@@ -157,7 +185,7 @@ pub fn storable(
         return Err(Unstorable::Cookie);
     }
     let heuristic = freshness::heuristic_lifetime(response);
-    let lifetime = freshness::lifetime(explicit, heuristic, status, policy);
+    let lifetime = freshness::lifetime(explicit, heuristic, status, rules);
     let terms = Terms::new(&control, lifetime, policy);
     if !terms.serves_unvalidated() && Validators::of(response).is_none() {
         return Err(Unstorable::NeverFresh);
@@ -191,6 +219,12 @@ fn check_message(
     if is_bound_to_its_request(status) || control.must_understand && !is_understood(status) {
         return Err(Unstorable::Status);
     }
+    Ok(())
+}
+
+/// What is for one viewer only, or for nobody to keep (RFC 9111 §5.2.2.5 and §5.2.2.7). The loudly
+/// named switch of a cache policy is the one way around it.
+fn check_privacy(control: &CacheControl) -> Result<(), Unstorable> {
     if control.no_store && !control.must_understand {
         return Err(Unstorable::NoStore);
     }
@@ -247,11 +281,11 @@ mod tests {
     fn verdict(request: &str, status: u16, response: &str) -> Result<Terms, Unstorable> {
         let status = StatusCode::from_u16(status).unwrap();
         let policy = CachePolicy::default();
-        storable(&Method::GET, &fields(request), status, &fields(response), &policy)
+        storable(&Method::GET, &fields(request), status, &fields(response), &Rules::of(&policy))
     }
 
     fn under(policy: CachePolicy, response: &str) -> Result<Terms, Unstorable> {
-        storable(&Method::GET, &fields(""), StatusCode::OK, &fields(response), &policy)
+        storable(&Method::GET, &fields(""), StatusCode::OK, &fields(response), &Rules::of(&policy))
     }
 
     fn check(request: &str, status: u16, response: &str, expect: Result<u64, Unstorable>) {
@@ -265,7 +299,7 @@ mod tests {
         let (request, response) = (fields(""), fields("cache-control:max-age=60"));
         for method in [Method::HEAD, Method::POST, Method::OPTIONS, Method::PUT] {
             let policy = CachePolicy::default();
-            let found = storable(&method, &request, StatusCode::OK, &response, &policy);
+            let found = storable(&method, &request, StatusCode::OK, &response, &Rules::of(&policy));
             assert_eq!(found, Err(Unstorable::Method), "{method}");
         }
     }
@@ -320,6 +354,75 @@ mod tests {
         // RFC 9111 §5.2.2.7.
         for value in ["private", "private, max-age=60", "public, s-maxage=60, private=\"\""] {
             check("", 200, &format!("cache-control:{value}"), Err(Unstorable::Private));
+        }
+    }
+
+    #[test]
+    fn private_and_no_store_are_kept_under_the_loud_switch_and_no_other() {
+        let loud = CachePolicy { dangerously_cache_private: true, ..CachePolicy::default() };
+        let least = CachePolicy { min_ttl_seconds: 60, ..CachePolicy::default() };
+        for (directives, seconds) in [
+            ("private", 86_400),
+            ("private, max-age=5", 5),
+            ("no-store", 86_400),
+            ("no-store, max-age=5", 5),
+        ] {
+            let response = format!("cache-control:{directives}");
+            assert_eq!(under(loud.clone(), &response).unwrap().lifetime, secs(seconds));
+            assert!(under(least.clone(), &response).is_err(), "{directives}");
+        }
+        let cookie = under(loud, "cache-control:private|set-cookie:a=b");
+        assert_eq!(cookie, Err(Unstorable::SetCookie));
+    }
+
+    #[test]
+    fn the_policys_windows_hold_where_the_origin_names_none() {
+        // RFC 5861; RFC 9111 §4.2.4.
+        let policy = CachePolicy {
+            stale_while_revalidate_seconds: 7,
+            stale_if_error_seconds: 9,
+            max_ttl_seconds: 100,
+            ..CachePolicy::default()
+        };
+        for (directives, revalidate, error) in [
+            ("max-age=60", Some(7), Some(9)),
+            ("s-maxage=60", Some(7), Some(9)),
+            ("max-age=60, stale-if-error=0", Some(7), Some(0)),
+            ("max-age=60, stale-while-revalidate=3", Some(3), Some(9)),
+            ("max-age=96", Some(4), Some(4)),
+            ("max-age=60, must-revalidate", None, None),
+            ("max-age=60, proxy-revalidate", None, None),
+            ("max-age=60, no-cache, s-maxage=1", None, None),
+        ] {
+            let response = format!("etag:\"a\"|cache-control:{directives}");
+            let terms = under(policy.clone(), &response).unwrap();
+            assert_eq!(terms.stale_while_revalidate, revalidate.map(secs), "{directives}");
+            assert_eq!(terms.stale_if_error, error.map(secs), "{directives}");
+        }
+    }
+
+    #[test]
+    fn an_error_that_the_distribution_names_is_remembered() {
+        let policy = CachePolicy { max_ttl_seconds: 100, ..CachePolicy::default() };
+        let of = |status: u16, response: &str, least: Option<u64>| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let rules = Rules { policy: &policy, error_min_ttl: least.map(secs) };
+            let found = storable(&Method::GET, &fields(""), status, &fields(response), &rules);
+            found.map(|terms| terms.lifetime)
+        };
+        for (status, response, least, expect) in [
+            (503, "", None, Err(Unstorable::Status)),
+            (503, "", Some(5), Ok(secs(5))),
+            (503, "", Some(0), Err(Unstorable::Status)),
+            (404, "", None, Ok(secs(10))),
+            (404, "", Some(30), Ok(secs(30))),
+            (404, "", Some(300), Ok(secs(300))),
+            (404, "cache-control:max-age=60", Some(30), Ok(secs(60))),
+            (404, "cache-control:max-age=600", Some(30), Ok(secs(100))),
+            (404, "cache-control:max-age=0", Some(30), Ok(secs(30))),
+            (503, "cache-control:no-store", Some(30), Err(Unstorable::NoStore)),
+        ] {
+            assert_eq!(of(status, response, least), expect, "{status} {response} {least:?}");
         }
     }
 
@@ -406,7 +509,7 @@ mod tests {
         let guessed = |status: u16, lines: &str| {
             let status = StatusCode::from_u16(status).unwrap();
             let response = fields(&format!("{response}|{lines}"));
-            storable(&Method::GET, &fields(""), status, &response, &policy)
+            storable(&Method::GET, &fields(""), status, &response, &Rules::of(&policy))
         };
         for status in [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501] {
             assert_eq!(guessed(status, "").map(|terms| terms.lifetime), Ok(secs(1)), "{status}");
@@ -416,7 +519,8 @@ mod tests {
             let public = guessed(status, "cache-control:public");
             assert_eq!(public.map(|terms| terms.lifetime), Ok(secs(1)), "{status}");
         }
-        let silent = storable(&Method::GET, &fields(""), StatusCode::OK, &fields(""), &policy);
+        let silent =
+            storable(&Method::GET, &fields(""), StatusCode::OK, &fields(""), &Rules::of(&policy));
         assert_eq!(silent, Err(Unstorable::NeverFresh));
     }
 

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use caching::{Plan, RequestDirectives, Stored, Validators, Validity, Vary};
+use caching::{Plan, RequestDirectives, Rules, Stored, Validators, Validity, Vary};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_cache_semantics::{BeforeRequest, CacheOptions, CachePolicy as TheirPolicy};
 use model::{CacheKey, CachePolicy};
@@ -188,7 +188,8 @@ fn ours(case: &Case) -> bool {
     caching::ensure_date(&mut response, noon());
     let policy = CachePolicy { default_ttl_seconds: 0, ..CachePolicy::default() };
     let status = StatusCode::from_u16(case.status).expect("the table is well-formed");
-    let Ok(terms) = caching::storable(&Method::GET, &first, status, &response, &policy) else {
+    let rules = Rules::of(&policy);
+    let Ok(terms) = caching::storable(&Method::GET, &first, status, &response, &rules) else {
         return false;
     };
     if let Vary::Fields(names) = caching::vary(&response) {

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use caching::{
-    CacheControl, Condition, Passage, Ranged, RequestDirectives, Stored, Validity, Vary,
+    CacheControl, Condition, Passage, Ranged, RequestDirectives, Rules, Stored, Validity, Vary,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use model::object::Head;
@@ -67,7 +67,8 @@ fn fuzz_storable(data: &[u8]) {
     let initial = caching::initial_age(&response, now, Duration::from_secs(1));
     for status in [200, 206, 299, 304, 404, 503] {
         let status = StatusCode::from_u16(status).expect("three digits");
-        let terms = caching::storable(&Method::GET, &request, status, &response, &policy);
+        let terms =
+            caching::storable(&Method::GET, &request, status, &response, &Rules::of(&policy));
         let Ok(terms) = terms else { continue };
         assert!(terms.lifetime <= policy.max_ttl());
         for seconds in [0, 10, u64::MAX] {

@@ -23,7 +23,8 @@ pub struct CacheBehavior {
     /// What viewers may ask; 405 for the rest.
     #[serde(default = "Methods::all")]
     pub allowed_methods: Methods,
-    /// What may be answered from the cache.
+    /// What may be answered from the cache: GET and HEAD. CloudFront takes OPTIONS too, whose
+    /// answers are not cacheable (RFC 9110 §9.3.7).
     #[serde(default = "Methods::reading")]
     pub cached_methods: Methods,
     /// What viewers without TLS get.

@@ -41,12 +41,11 @@ pub enum Place {
     Distribution = 1,
     Host = 2,
     Path = 3,
-    Method = 4,
-    FieldName = 5,
-    FieldValue = 6,
-    CookieName = 7,
-    CookieValue = 8,
-    Codings = 9,
+    FieldName = 4,
+    FieldValue = 5,
+    CookieName = 6,
+    CookieValue = 7,
+    Codings = 8,
 }
 
 /// Makes a key from parts that say what they are: a place, a length, and the bytes. No two

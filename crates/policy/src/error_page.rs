@@ -4,6 +4,8 @@
 //! truth on. The page is fetched and cached like any other URL of the same host; when it cannot be
 //! had, the viewer gets the error itself.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use model::{Distribution, Path};
 
@@ -14,6 +16,12 @@ pub struct ErrorPage<'a> {
     pub path: &'a Path,
     /// The status that goes with it.
     pub status: StatusCode,
+}
+
+/// How long an error is remembered at least, where `distribution` names it.
+pub fn error_min_ttl(distribution: &Distribution, status: StatusCode) -> Option<Duration> {
+    let custom = distribution.error_response(status.as_u16())?;
+    Some(Duration::from_secs(custom.error_caching_min_ttl_seconds.into()))
 }
 
 /// The page that `distribution` shows for `status`, if any.
@@ -52,5 +60,9 @@ mod tests {
         assert_eq!(error_page(&shop, StatusCode::NOT_FOUND), Some(page));
         assert_eq!(error_page(&shop, StatusCode::INTERNAL_SERVER_ERROR), None);
         assert_eq!(error_page(&shop, StatusCode::FORBIDDEN), None);
+        let remembered = |status| error_min_ttl(&shop, status).map(|time| time.as_secs());
+        assert_eq!(remembered(StatusCode::NOT_FOUND), Some(10));
+        assert_eq!(remembered(StatusCode::INTERNAL_SERVER_ERROR), Some(0));
+        assert_eq!(remembered(StatusCode::FORBIDDEN), None);
     }
 }

@@ -1,13 +1,13 @@
 //! The cache key: what tells two resources apart before `Vary` does.
 //!
 //! Distribution, host and canonical path always; of query, fields and cookies what the policy says;
-//! `Accept-Encoding` reduced to what it enables. Never the scheme, never the method, except that
-//! OPTIONS has entries of its own. Every part is written with its place and its length, so no two
+//! `Accept-Encoding` reduced to what it enables. Never the scheme, never the method: only GET and HEAD
+//! are answered from a cache. Every part is written with its place and its length, so no two
 //! different lists of parts meet; the hash is too strong to aim at.
 //!
 //! The path that is kept is also what purges know an object by, beside the URL that is asked for.
 
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 use model::key::{KeyHasher, Place};
 use model::policy::Names;
 use model::{Attributes, CacheBehavior, CacheKey, CachePolicy, Path};
@@ -17,20 +17,12 @@ use crate::encoding::{self, Accepted};
 use crate::query;
 
 /// The key of what `kept` names and a request with these `headers` selects.
-pub fn key(
-    behavior: &CacheBehavior,
-    kept: &Attributes,
-    method: &Method,
-    headers: &HeaderMap,
-) -> CacheKey {
+pub fn key(behavior: &CacheBehavior, kept: &Attributes, headers: &HeaderMap) -> CacheKey {
     let policy = &behavior.cache_policy;
     let mut hasher = KeyHasher::default();
     hasher.part(Place::Distribution, kept.distribution.as_str().as_bytes());
     hasher.part(Place::Host, kept.host.as_str().as_bytes());
     hasher.part(Place::Path, kept.path.as_str().as_bytes());
-    if *method == Method::OPTIONS {
-        hasher.part(Place::Method, method.as_str().as_bytes());
-    }
     let mut listed: Vec<_> = policy.headers.listed().iter().collect();
     listed.sort_by_key(|name| name.as_str());
     listed.dedup();

@@ -173,7 +173,7 @@ impl Visit {
             attributes: self.attributes.clone(),
             kept: self.kept.clone(),
             place: self.place,
-            key: policy::key(behavior, &self.kept, &Method::GET, &headers),
+            key: policy::key(behavior, &self.kept, &headers),
             headers,
             applied: LogPosition::ZERO,
             settles_for: None,

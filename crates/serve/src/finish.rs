@@ -10,8 +10,9 @@ use http::{HeaderMap, Method, StatusCode};
 use model::{Attributes, CacheBehavior, CacheKey, Distribution, Path, Tier};
 use policy::{Asked, CacheDetail, Dressing, ErrorPage, Timing};
 
-use crate::accept::Visit;
+use crate::accept::{self, Visit};
 use crate::account::{Account, Source, Verdict};
+use crate::gate;
 use crate::message::Response;
 use crate::refusal::Refusal;
 use crate::respond::{self, CACHE_STATUS, X_CACHE};
@@ -83,7 +84,11 @@ impl Finish {
         account: &Account,
     ) -> Option<Response> {
         let mut own = Account::open(account.began, Tier::Edge, Method::GET);
-        let want = self.page_want(page.path, account);
+        let footing = accept::footing(world, &self.distribution).await;
+        let want = self.page_want(page.path, account, footing);
+        if gate::refuses(world, &want) {
+            return None;
+        }
         let obtained = crate::obtain(world, &want, &mut own).await.ok()?;
         if obtained.head().status != StatusCode::OK {
             return None;
@@ -103,11 +108,11 @@ impl Finish {
         Some(shown)
     }
 
-    fn page_want(&self, path: &Path, account: &Account) -> Want {
+    fn page_want(&self, path: &Path, account: &Account, footing: Footing) -> Want {
         let path = policy::asked(&self.distribution, path.clone());
         let attributes = Arc::new(Attributes { path, ..self.attributes.as_ref().clone() });
         let visit = Visit::for_page(&self.distribution, attributes);
-        visit.want(account.began, Footing::Leased)
+        visit.want(account.began, footing)
     }
 }
 

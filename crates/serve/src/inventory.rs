@@ -4,8 +4,8 @@
 //! Nothing here decides what may be served; that is the gate's. It only counts and tidies.
 
 use control::Standing;
+use http::HeaderMap;
 use http::header::ETAG;
-use http::{HeaderMap, Method};
 use model::{Attributes, CacheKey, Invalidation, LogPosition, Tags};
 use wire::exchange::{Finding, Sample};
 
@@ -96,7 +96,7 @@ pub fn judge(world: &World, sample: &Sample) -> Finding {
         return Finding::Unknown;
     };
     let behavior = distribution.behavior_at(policy::place(distribution, &attributes.path));
-    let key = policy::key(behavior, &attributes, &Method::GET, &HeaderMap::new());
+    let key = policy::key(behavior, &attributes, &HeaderMap::new());
     // What else is in the key is not told: another copy than the one meant may be here.
     let entry = world.store.find(&key).filter(|_| policy::is_by_url_alone(behavior));
     let Some(copy) = entry.as_deref().and_then(|entry| entry.copy()) else {

@@ -156,6 +156,11 @@ async fn find_or_fetch(
                 refresh::later(world, want, &found);
                 return Ok(found.serve(account, Verdict::Stale));
             }
+            (Plan::Revalidate(why) | Plan::Fetch(why), Asker::Viewer)
+                if found.is_excused(why, world.host.now()) =>
+            {
+                return Ok(found.serve(account, Verdict::Stale));
+            }
             (Plan::ServeStale(why), Asker::Peer) => why,
             (Plan::Refuse, _) => return Err(Refusal::OnlyIfCached),
             (Plan::Revalidate(why) | Plan::Fetch(why), _) => found.why(why),

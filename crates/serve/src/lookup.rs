@@ -4,12 +4,13 @@
 //! resource with `Vary` is kept as a signpost under its own key, and one object per variant under
 //! derived keys (RFC 9111 §4.1).
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use caching::{Stored, Terms, Validators, Validity, Why};
-use http::HeaderName;
 use http::header::{ETAG, LAST_MODIFIED};
+use http::{HeaderName, StatusCode};
 use model::object::Head;
 use model::position::Watermark;
 use model::{CacheKey, Moment, Object};
@@ -47,6 +48,23 @@ pub struct Copy {
     pub born_at: Moment,
     /// When a soft purge was first seen to cover it.
     pub softened_at: OnceLock<Moment>,
+    /// Until when it is served stale without asking again, since the origin failed.
+    pub excused_until: Excuse,
+}
+
+/// A moment that moves only forward; at the start of time there is none.
+#[derive(Debug, Default)]
+pub struct Excuse(AtomicU64);
+
+impl Excuse {
+    fn extend(&self, until: Moment) {
+        let nanos = u64::try_from(until.since_start().as_nanos()).unwrap_or(u64::MAX);
+        self.0.fetch_max(nanos, Ordering::Relaxed);
+    }
+
+    fn holds_at(&self, now: Moment) -> bool {
+        now.since_start().as_nanos() < u128::from(self.0.load(Ordering::Relaxed))
+    }
 }
 
 impl Entry {
@@ -95,7 +113,14 @@ impl Copy {
     pub fn new(object: Object, terms: Terms) -> Copy {
         let checked = Watermark::at(object.head.as_of);
         let born_at = born_at(&object.head);
-        Copy { object, terms, checked, born_at, softened_at: OnceLock::new() }
+        Copy {
+            object,
+            terms,
+            checked,
+            born_at,
+            softened_at: OnceLock::new(),
+            excused_until: Excuse::default(),
+        }
     }
 
     /// The same, of content that is as old as that.
@@ -165,6 +190,35 @@ impl Found {
             Gate::Old => self.was_purged,
         };
         if is_doubtful { want.effort.max(Effort::PastCaches) } else { want.effort }
+    }
+
+    /// The origin failed with `status`: for as long as the distribution remembers that error, the
+    /// copy is served without asking again.
+    pub(crate) fn excuse(&self, want: &Want, status: StatusCode, now: Moment) {
+        if let (Some(copy), Some(least)) =
+            (self.copy(), policy::error_min_ttl(&want.distribution, status))
+        {
+            copy.excused_until.extend(now.plus(least));
+        }
+    }
+
+    /// Whether the copy, which is stale, is served all the same: the origin has just failed.
+    pub(crate) fn is_excused(&self, why: Why, now: Moment) -> bool {
+        let is_stale = match why {
+            Why::Stale | Why::Softened => true,
+            Why::Missing
+            | Why::VaryMissing
+            | Why::Unusable
+            | Why::Unproven
+            | Why::NoCache
+            | Why::RequestNoCache
+            | Why::RequestMaxAge
+            | Why::RequestMinFresh
+            | Why::Method
+            | Why::Bypass => false,
+        };
+        let has_excuse = self.copy().is_some_and(|copy| copy.excused_until.holds_at(now));
+        is_stale && has_excuse && self.facts(now).is_some_and(caching::may_serve_on_error)
     }
 
     /// Asks the gate once more, after the time that a fetch took.

@@ -53,7 +53,7 @@ fn want(world: &World, question: Question, interim: Option<Interim>) -> Option<W
     let Resolved { kept, place } = Resolved::of(&distribution, &attributes);
     let behavior = distribution.behavior_at(place);
     Some(Want {
-        key: policy::key(behavior, &kept, &Method::GET, &question.headers),
+        key: policy::key(behavior, &kept, &question.headers),
         tier: question.tier,
         asker: Asker::Peer,
         distribution,

@@ -14,6 +14,7 @@ use crate::fill::{Absent, Brings, Opening, Reader, Sharing};
 use crate::gate::{Arrival, Judge};
 use crate::lookup::{self, Found};
 use crate::obtained::Obtained;
+use crate::refusal::Refusal;
 use crate::slice::{Opened, Sliced};
 use crate::want::{Asker, Want};
 use crate::world::World;
@@ -122,16 +123,20 @@ impl Reading {
     /// Chooses the stored copy over a failure, where its terms allow (RFC 5861 §4). Only the
     /// viewer's own edge may choose so: tiers above tell the truth.
     pub(crate) fn or_stale(self, world: &World, found: &mut Found, want: &Want) -> Reading {
-        let failed = match &self {
-            Reading::Failed(_) => true,
-            Reading::Here(obtained) => caching::is_failure(obtained.head().status),
-            Reading::Again | Reading::Anew | Reading::Alone | Reading::Stale => false,
+        let status = match &self {
+            Reading::Failed(failure) => Refusal::Failed(*failure).status(),
+            Reading::Here(obtained) => obtained.head().status,
+            Reading::Again | Reading::Anew | Reading::Alone | Reading::Stale => return self,
         };
-        if !failed || want.asker == Asker::Peer {
+        if !caching::is_failure(status) || want.asker == Asker::Peer {
             return self;
         }
         found.judge_again(world, want);
-        let allows = found.facts(world.host.now()).is_some_and(caching::may_serve_on_error);
-        if allows { Reading::Stale } else { self }
+        let now = world.host.now();
+        if !found.facts(now).is_some_and(caching::may_serve_on_error) {
+            return self;
+        }
+        found.excuse(want, status, now);
+        Reading::Stale
     }
 }

@@ -21,7 +21,7 @@ fn under(policy: &CachePolicy, path: &str, headers: &str) -> CacheKey {
     let kept = attributes(policy, "shop.example", path);
     let behavior =
         CacheBehavior { cache_policy: policy.clone(), ..CacheBehavior::to_origin("main") };
-    key(&behavior, &kept, &Method::GET, &fields(headers))
+    key(&behavior, &kept, &fields(headers))
 }
 
 /// Whether two requests, each a path and its fields, are one object.
@@ -41,7 +41,7 @@ fn equivalent_urls_share_a_key_and_others_do_not() {
             distribution: distribution.parse().unwrap(),
             ..attributes(&policy, host, path)
         };
-        key(&behavior, &kept, &Method::GET, &HeaderMap::new())
+        key(&behavior, &kept, &HeaderMap::new())
     };
     let one = of("shop", "shop.example", "/a?b=c");
     assert_eq!(of("shop", "SHOP.example:443", "/x/../%61?b=c"), one);
@@ -53,15 +53,6 @@ fn equivalent_urls_share_a_key_and_others_do_not() {
     ] {
         assert_ne!(other, one);
     }
-}
-
-#[test]
-fn options_has_entries_of_its_own_and_head_has_not() {
-    let behavior = CacheBehavior::to_origin("main");
-    let kept = attributes(&behavior.cache_policy, "shop.example", "/a");
-    let of = |method: Method| key(&behavior, &kept, &method, &HeaderMap::new());
-    assert_eq!(of(Method::HEAD), of(Method::GET));
-    assert_ne!(of(Method::OPTIONS), of(Method::GET));
 }
 
 #[test]
@@ -230,9 +221,9 @@ proptest! {
         };
         let kept = attributes(&policy, "shop.example", &sent.path);
         let mut headers = fields(&sent.headers());
-        let at_the_edge = key(&behavior, &kept, &Method::GET, &headers);
+        let at_the_edge = key(&behavior, &kept, &headers);
         forwarded_headers(&behavior, &mut headers);
-        prop_assert_eq!(key(&behavior, &kept, &Method::GET, &headers), at_the_edge);
+        prop_assert_eq!(key(&behavior, &kept, &headers), at_the_edge);
         let again = kept_path(&policy, &kept.path).unwrap_or(kept.path.clone());
         prop_assert_eq!(again, kept.path);
     }
@@ -255,7 +246,7 @@ proptest! {
         if let Ok(path) = Path::parse(&path) {
             let path = kept_path(&policy, &path).unwrap_or(path);
             let kept = Attributes { path, ..attributes(&policy, "shop.example", "/") };
-            key(&behavior, &kept, &Method::GET, &headers);
+            key(&behavior, &kept, &headers);
             forwarded_headers(&behavior, &mut headers);
         }
     }

@@ -91,3 +91,86 @@ fn what_our_own_limits_refuse_has_no_page() {
     assert_eq!(lab.ask("e1", Ask::with_method(Method::PUT, "/none")).status(), 405);
     assert_eq!(lab.origin.count(), 0);
 }
+
+/// A distribution that remembers that its origin is unwell.
+fn remembering(error_code: u16) -> Lab {
+    let lab = Lab::three_tiers();
+    let error = CustomErrorResponse {
+        response_page_path: None,
+        response_code: None,
+        ..page(error_code, "/", 200)
+    };
+    lab.configure(|shop| shop.custom_error_responses = vec![error]);
+    lab
+}
+
+#[test]
+fn an_error_that_is_named_is_remembered_and_one_that_is_not_is_asked_about() {
+    let lab = remembering(503);
+    for (target, status) in [("/named", 503), ("/other", 500)] {
+        lab.origin.on(target, Reply::status(status, "", "unwell"));
+        assert_eq!(lab.get("e1", target).status(), status);
+        assert_eq!(lab.get("e1", target).status(), status);
+    }
+    assert_eq!(lab.origin.count(), 3, "one for the named one, two for the other");
+    lab.wait(11);
+    lab.origin.on("/named", Reply::new("cache-control:max-age=60", "well"));
+    assert_eq!(lab.get("e1", "/named").answer(), (200, "well".into()));
+}
+
+#[test]
+fn a_purge_forgets_a_remembered_error() {
+    let lab = remembering(503);
+    lab.origin.on("/a", Reply::status(503, "", "unwell"));
+    assert_eq!(lab.get("e1", "/a").status(), 503);
+    lab.origin.on("/a", Reply::new("cache-control:max-age=60", "well"));
+    lab.purge("/a");
+    assert_eq!(lab.get("e1", "/a").answer(), (200, "well".into()));
+}
+
+#[test]
+fn a_stale_copy_outlives_the_error_and_the_origin_is_let_alone_for_a_while() {
+    for failure in [Reply::status(503, "", "unwell"), Reply::failure(dead())] {
+        let lab = Lab::three_tiers();
+        let quiet = |code| CustomErrorResponse {
+            response_page_path: None,
+            response_code: None,
+            ..page(code, "/", 200)
+        };
+        lab.configure(|shop| {
+            shop.default_cache_behavior.cache_policy.stale_if_error_seconds = 600;
+            shop.custom_error_responses = vec![quiet(502), quiet(503)];
+        });
+        lab.origin.on("/a", Reply::new("cache-control:max-age=10", "good"));
+        assert_eq!(lab.get("e1", "/a").body(), "good");
+        lab.wait(20);
+        lab.origin.on("/a", failure);
+        for _ in 0..3 {
+            assert_eq!(lab.get("e1", "/a").answer(), (200, "good".into()));
+        }
+        assert_eq!(lab.origin.count(), 2, "asked once more, and then let alone");
+        lab.wait(11);
+        assert_eq!(lab.get("e1", "/a").answer(), (200, "good".into()));
+        assert_eq!(lab.origin.count(), 3, "asked again after ten seconds");
+        lab.wait(11);
+        lab.origin.on("/a", Reply::new("cache-control:max-age=10", "new"));
+        assert_eq!(lab.get("e1", "/a").answer(), (200, "new".into()));
+        lab.purge("/a");
+        lab.origin.on("/a", Reply::failure(dead()));
+        assert_eq!(lab.get("e1", "/a").status(), 502, "what is purged covers no failure");
+    }
+}
+
+#[test]
+fn a_policys_window_serves_stale_while_it_is_refreshed() {
+    let lab = Lab::three_tiers();
+    lab.configure(|shop| {
+        shop.default_cache_behavior.cache_policy.stale_while_revalidate_seconds = 60;
+    });
+    lab.origin.on("/a", Reply::new("cache-control:max-age=10", "old"));
+    lab.get("e1", "/a").body();
+    lab.wait(20);
+    lab.origin.on("/a", Reply::new("cache-control:max-age=10", "new"));
+    assert_eq!(lab.get("e1", "/a").body(), "old");
+    assert_eq!(lab.get("e1", "/a").body(), "new");
+}

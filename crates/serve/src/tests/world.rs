@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use control::{Command, CommandId, Envelope, Fingerprint, State};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 use model::distribution::RequestLimits;
 use model::{
     Attributes, CacheBehavior, CacheKey, Distribution, Host, Instance, Invalidation, LogPosition,
@@ -307,7 +307,7 @@ fn member(line: &str) -> Member {
 /// The key of `target` where the behavior says nothing.
 fn key_of(target: &str) -> CacheKey {
     let behavior = CacheBehavior::to_origin("main");
-    policy::key(&behavior, &attributes(target), &Method::GET, &HeaderMap::new())
+    policy::key(&behavior, &attributes(target), &HeaderMap::new())
 }
 
 fn distribution(purging: Purging) -> Distribution {

@@ -85,13 +85,12 @@ fn behaviors_have_each_a_pattern_of_their_own_and_the_default_has_none() {
 }
 
 #[test]
-fn cached_methods_are_reading_ones_that_are_allowed() {
+fn only_answers_to_get_and_head_are_kept() {
+    // RFC 9110 §9.3.7: those to OPTIONS are not cacheable.
     let key = "default_cache_behavior.cached_methods";
-    refuses(key, |shop| shop.default_cache_behavior.cached_methods = Methods::All);
-    refuses(key, |shop| {
-        shop.default_cache_behavior.allowed_methods = Methods::Reading;
-        shop.default_cache_behavior.cached_methods = Methods::ReadingAndOptions;
-    });
+    for methods in [Methods::ReadingAndOptions, Methods::All] {
+        refuses(key, |shop| shop.default_cache_behavior.cached_methods = methods);
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub struct CacheBehavior {
         default = json!(["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"])
     )]
     pub allowed_methods: Methods,
-    /// What may be answered from the cache.
+    /// What may be answered from the cache: `GET` and `HEAD`.
     #[schema(required = false, default = json!(["GET", "HEAD"]))]
     pub cached_methods: Methods,
     /// What viewers without TLS get.
