@@ -50,6 +50,10 @@ pub struct Envelope {
 
 /// What can happen. New kinds go at the end: the order is the wire format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "commands are few and seldom moved, and a box would stand in every place that makes one"
+)]
 pub enum Command {
     /// The first entry of a mesh: its name and its first node.
     Form {
