@@ -2,7 +2,7 @@
 //!
 //! The terms are worked out once, when the response is stored, so that a hit parses nothing of the
 //! response. After a 304 they are worked out again from the freshened head.
-//! `no-store` and `private` are never kept, unless the cache policy's one loudly named switch is on.
+//! `no-store` and `private` are never kept, unless the policy's one loudly named switch is on.
 
 use std::time::Duration;
 

@@ -52,7 +52,7 @@ pub struct Envelope {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "commands are few and seldom moved, and a box would stand in every place that makes one"
+    reason = "commands are few and seldom moved, and a box would stand wherever one is made"
 )]
 pub enum Command {
     /// The first entry of a mesh: its name and its first node.

@@ -1,8 +1,8 @@
 //! The answer to a cross-origin request: which page may read the response, and what a preflight
 //! allows (the Fetch standard's CORS protocol).
 //!
-//! With `*` every response says so, as CloudFront does it. With a list only the origin that asked is
-//! named, and `Vary: Origin` keeps caches behind us from giving its answer to others.
+//! With `*` every response says so, as CloudFront does it. With a list only the origin that asked
+//! is named, and `Vary: Origin` keeps caches behind us from giving its answer to others.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,

@@ -1,8 +1,8 @@
 //! What we work out about a viewer ourselves: the kind of device, and the country.
 //!
-//! CloudFront's `CloudFront-*` fields. Whatever a viewer sends under such a name is taken away: only
-//! what was derived here may enter a key. Several kinds may be true at once, none never is: what
-//! nobody knows is a desktop.
+//! CloudFront's `CloudFront-*` fields. Whatever a viewer sends under such a name is taken away:
+//! only what was derived here may enter a key. One kind of device is always true: what nobody knows
+//! is a desktop.
 
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName, HeaderValue};

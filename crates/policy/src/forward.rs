@@ -143,7 +143,8 @@ mod tests {
     #[test]
     fn what_is_in_neither_policy_is_not_sent() {
         let sent = "accept:a|accept-encoding:gzip|cookie:a=1|user-agent:x|authorization:y\
-                    |range:bytes=0-1|if-none-match:\"a\"|cache-control:no-cache|x-forwarded-for:::1";
+                    |range:bytes=0-1|if-none-match:\"a\"|cache-control:no-cache\
+                    |x-forwarded-for:::1";
         let expect = "user-agent:Shoal|range:bytes=0-1|if-none-match:\"a\"|cache-control:no-cache\
                       |x-forwarded-for:::1";
         sends(&strict(), sent, expect);

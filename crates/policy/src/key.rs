@@ -1,8 +1,8 @@
 //! The cache key: what tells two resources apart before `Vary` does.
 //!
 //! Distribution, host and canonical path always; of query, fields and cookies what the policy says;
-//! `Accept-Encoding` reduced to what it enables. Never the scheme, never the method: only GET and HEAD
-//! are answered from a cache. Every part is written with its place and its length, so no two
+//! `Accept-Encoding` reduced to what it enables. Never the scheme, never the method: only GET and
+//! HEAD are answered from a cache. Every part is written with its place and its length, so no two
 //! different lists of parts meet; the hash is too strong to aim at.
 //!
 //! The path that is kept is also what purges know an object by, beside the URL that is asked for.

@@ -1,7 +1,7 @@
 //! May this viewer ask this, in this way? By method and by how it came.
 //!
-//! CloudFront answers 403 to a method that a behavior does not allow. We answer 405 with `Allow`, as
-//! RFC 9110 §15.5.6 has it: a client then knows what would do.
+//! CloudFront answers 403 to a method that a behavior does not allow. We answer 405 with `Allow`,
+//! as RFC 9110 §15.5.6 has it: a client then knows what would do.
 
 use http::{Method, StatusCode};
 use model::CacheBehavior;

@@ -194,7 +194,13 @@ prop_compose! {
             if is_sorted { QueryOrder::Normalised } else { QueryOrder::Kept };
         let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
         let headers = KeyHeaders::Whitelist(names(&headers));
-        CachePolicy { query_strings, cookies, query_string_order, headers, ..CachePolicy::default() }
+        CachePolicy {
+            query_strings,
+            cookies,
+            query_string_order,
+            headers,
+            ..CachePolicy::default()
+        }
     }
 }
 
@@ -229,7 +235,10 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_have_a_key(path in "/[ -~]{0,40}", cookie in proptest::collection::vec(32_u8.., 0..60)) {
+    fn any_bytes_have_a_key(
+        path in "/[ -~]{0,40}",
+        cookie in proptest::collection::vec(32_u8.., 0..60),
+    ) {
         let policy = CachePolicy {
             cookies: Names::AllExcept(listed(&["a"])),
             query_strings: Names::AllExcept(listed(&["a"])),
