@@ -210,6 +210,7 @@ impl Found {
             | Why::VaryMissing
             | Why::Unusable
             | Why::Unproven
+            | Why::Partial
             | Why::NoCache
             | Why::RequestNoCache
             | Why::RequestMaxAge
@@ -278,6 +279,14 @@ pub(crate) fn find(world: &World, want: &Want) -> Found {
     let copy = copy.filter(|_| !was_purged);
     let gate = gate.unwrap_or(Gate::Old);
     Found { copy, gate, was_purged, is_lenient, key, varies, signpost }
+}
+
+/// Whether a copy is kept under `key` that may be served in a failure's place: no failure is then
+/// kept instead of it.
+pub(crate) fn outlives_failures(world: &World, want: &Want, key: CacheKey) -> bool {
+    let found = find(world, want);
+    let facts = found.facts(world.host.now());
+    found.key == key && facts.is_some_and(caching::may_serve_on_error)
 }
 
 /// A key is a strong hash, but the purge gate looks at attributes: they must be the request's own.

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use caching::{Rules, Terms, Validators, Vary};
+use caching::{Terms, Validators, Vary};
 use futures_util::StreamExt;
 use http::{HeaderName, StatusCode};
 use model::limits::OBJECT_BYTES_MAX;
@@ -204,12 +204,8 @@ impl Fetch<'_> {
     }
 
     fn terms(&self, head: &Head) -> Result<Terms, caching::Unstorable> {
-        let behavior = self.want.behavior();
-        let asked = policy::beyond_the_key(behavior, &self.want.headers);
-        let rules = Rules {
-            policy: &behavior.cache_policy,
-            error_min_ttl: policy::error_min_ttl(&self.want.distribution, head.status),
-        };
+        let asked = policy::beyond_the_key(self.want.behavior(), &self.want.headers);
+        let rules = self.want.rules(head.status);
         caching::storable(&self.want.method(), &asked, head.status, &head.headers, &rules)
     }
 
@@ -364,16 +360,6 @@ impl Fetch<'_> {
         self.keep(key, Copy::new(object, terms));
     }
 
-    /// Whether a failure would take the place of a copy that may be served instead of it.
-    fn would_hide_a_better_one(&self, key: CacheKey, status: StatusCode) -> bool {
-        if !caching::is_failure(status) {
-            return false;
-        }
-        let found = lookup::find(self.world, self.want);
-        let facts = found.facts(self.world.host.now());
-        found.key == key && facts.is_some_and(caching::may_serve_on_error)
-    }
-
     /// Keeps `copy`, less what of it is not for reuse, unless it was purged meanwhile.
     fn keep(&self, key: CacheKey, copy: Copy) {
         let copy = self.reusable(copy);
@@ -389,11 +375,10 @@ impl Fetch<'_> {
 
     fn keep_entry(&self, key: CacheKey, entry: Arc<Entry>) {
         let Some(Copy { object, born_at, .. }) = entry.copy() else { return };
-        if self.would_hide_a_better_one(key, object.head.status) {
-            return;
-        }
         let judge = Judge::new(self.world, self.want);
-        if judge.lets_keep(object.head.as_of, &object.tags, *born_at) {
+        let is_worse = caching::is_failure(object.head.status)
+            && lookup::outlives_failures(self.world, self.want, key);
+        if !is_worse && judge.lets_keep(object.head.as_of, &object.tags, *born_at) {
             self.world.store.keep(key, entry);
         }
     }

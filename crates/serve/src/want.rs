@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use caching::Rules;
 use control::{Standing, State, Tentative};
 use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use model::object::Head;
 use model::{Attributes, CacheBehavior, CacheKey, Distribution, LogPosition, Moment, Tags, Tier};
 
@@ -133,6 +134,12 @@ impl Want {
     /// The behavior that covers it.
     pub(crate) fn behavior(&self) -> &CacheBehavior {
         self.distribution.behavior_at(self.place)
+    }
+
+    /// What its distribution says of how long a response with that status lives.
+    pub(crate) fn rules(&self, status: StatusCode) -> Rules<'_> {
+        let error_min_ttl = policy::error_min_ttl(&self.distribution, status);
+        Rules { policy: &self.behavior().cache_policy, error_min_ttl }
     }
 
     /// How content that reflects `as_of` stands among the purges that `state` knows of.
