@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use sim::{Keep, Mutant, Profile};
+use sim::{Keep, Level, Mutant, Profile};
 
 const HELP: &str = "\
 One seed, one replayable mesh: the real nodes of Shoal in a pretend world, in virtual time.
@@ -15,6 +15,7 @@ One seed, one replayable mesh: the real nodes of Shoal in a pretend world, in vi
   sim --seeds N             runs N seeds and counts
   sim --mutants             breaks one rule at a time and sees whether its checker notices
 
+  --level L                 l0 or l1 (l1): what is real beside the two stories of every node
   --profile P               calm, ordinary, heavy, correlated or all
                             (ordinary for one seed, all for many, unless said otherwise)
   --from A                  the first of many seeds (0)
@@ -58,6 +59,8 @@ pub(crate) struct Arguments {
     pub(crate) profiles: Vec<Profile>,
     /// With which rule broken.
     pub(crate) mutant: Option<Mutant>,
+    /// What is real.
+    pub(crate) level: Level,
 }
 
 /// A command line that means nothing.
@@ -81,6 +84,7 @@ struct Said {
     from: Option<u64>,
     profiles: Option<Vec<Profile>>,
     mutant: Option<Mutant>,
+    level: Option<Level>,
     flags: Vec<String>,
 }
 
@@ -93,6 +97,7 @@ impl Arguments {
                 "--seeds" => said.seeds = Some(number("--seeds", words.next())?),
                 "--from" => said.from = Some(number("--from", words.next())?),
                 "--profile" => said.profiles = Some(profiles(words.next())?),
+                "--level" => said.level = Some(level(words.next())?),
                 "--mutant" => said.mutant = Some(mutant(words.next())?),
                 "--trace" | "--mutants" | "--help" | "-h" => said.flags.push(word),
                 _ => said.seed = Some(word.parse().map_err(|_| Misread::Unknown(word))?),
@@ -117,7 +122,8 @@ impl Said {
             (Some(_), Some(_)) | (None, None) => return Err(Misread::Nothing),
         };
         let profiles = self.profiles.unwrap_or(usual);
-        Ok(Arguments { wish, profiles, mutant: self.mutant })
+        let level = self.level.unwrap_or(Level::L1);
+        Ok(Arguments { wish, profiles, mutant: self.mutant, level })
     }
 }
 
@@ -135,6 +141,12 @@ fn profiles(word: Option<String>) -> Result<Vec<Profile>, Misread> {
     let expected =
         || Misread::Value("--profile", "calm, ordinary, heavy, correlated or all".into());
     named.map(|profile| vec![profile]).ok_or_else(expected)
+}
+
+fn level(word: Option<String>) -> Result<Level, Misread> {
+    let word = word.unwrap_or_default();
+    let named = Level::ALL.into_iter().find(|level| level.as_str() == word);
+    named.ok_or_else(|| Misread::Value("--level", "l0 or l1".into()))
 }
 
 fn mutant(word: Option<String>) -> Result<Mutant, Misread> {
@@ -165,7 +177,7 @@ mod tests {
             ("7", Wish::One(7, Keep::Hash), ordinary.clone(), None),
             ("--trace 7", Wish::One(7, Keep::Lines), ordinary, None),
             ("7 --profile all", Wish::One(7, Keep::Hash), all.clone(), None),
-            ("--seeds 9 --from 4", Wish::Many { from: 4, count: 9 }, all, None),
+            ("--seeds 9 --from 4 --level l0", Wish::Many { from: 4, count: 9 }, all, None),
             (
                 "1 --mutant deaf --profile calm",
                 Wish::One(1, Keep::Hash),
@@ -175,7 +187,8 @@ mod tests {
             ("--mutants", Wish::Mutants, vec![], None),
             ("7 --help", Wish::Help, vec![], None),
         ] {
-            assert_eq!(parse(line), Ok(Arguments { wish, profiles, mutant }), "{line}");
+            let level = if line.contains("l0") { Level::L0 } else { Level::L1 };
+            assert_eq!(parse(line), Ok(Arguments { wish, profiles, mutant, level }), "{line}");
         }
     }
 

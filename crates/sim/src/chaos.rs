@@ -17,10 +17,12 @@ use crate::stage::{Halt, Stage};
 pub(crate) async fn reign(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
     let pause = match stage.setting.scenario.profile {
         Profile::Calm => return,
-        Profile::Ordinary => 800..=3_000,
-        Profile::Heavy => 100..=900,
-        Profile::Correlated => 2_000..=4_000,
+        Profile::Ordinary => (800, 3_000),
+        Profile::Heavy => (100, 900),
+        Profile::Correlated => (2_000, 4_000),
     };
+    let apart = stage.setting.scenario.pace.faults_apart;
+    let pause = pause.0 * apart..=pause.1 * apart;
     loop {
         let wait = dice.millis(pause.clone());
         stage.setting.clock.sleep(wait).await;
@@ -33,6 +35,11 @@ pub(crate) async fn reign(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
             Profile::Correlated => strike_region(&stage, &mut dice, left),
         }
     }
+}
+
+/// Milliseconds that a fault lasts, at most.
+fn longest(stage: &Stage) -> usize {
+    stage.setting.scenario.pace.fault_ms
 }
 
 fn strike(stage: &Arc<Stage>, dice: &mut Dice, left: Duration) {
@@ -48,11 +55,11 @@ fn strike(stage: &Arc<Stage>, dice: &mut Dice, left: Duration) {
         }
         6 => {
             let apart = part(stage, dice);
-            let time = dice.millis(500..=6_000).min(left);
+            let time = dice.millis(500..=longest(stage)).min(left);
             split(stage, &apart, time);
         }
         7 | 8 => {
-            let time = dice.millis(200..=5_000).min(left);
+            let time = dice.millis(200..=longest(stage)).min(left);
             let way = Way { from: dice.below(nodes), to: dice.below(nodes) };
             cut(stage, way, time);
         }
@@ -80,14 +87,14 @@ fn strike_region(stage: &Arc<Stage>, dice: &mut Dice, left: Duration) {
         }
     }
     if what == 3 || dice.chance(30) {
-        let time = dice.millis(500..=6_000).min(left);
+        let time = dice.millis(500..=longest(stage)).min(left);
         split(stage, &struck, time);
     }
 }
 
 /// Lets a node stand still for a while.
 fn halt(stage: &Arc<Stage>, dice: &mut Dice, node: usize, left: Duration) {
-    let time = dice.millis(50..=5_000).min(left);
+    let time = dice.millis(50..=longest(stage)).min(left);
     let how = if dice.chance(50) { Halt::Stopped } else { Halt::Sleeps };
     if stage.halt(node, how, time) {
         stage.setting.history.write().halts += 1;

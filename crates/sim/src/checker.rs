@@ -5,54 +5,96 @@
 
 pub(crate) mod one_fetch;
 pub(crate) mod no_old;
+pub(crate) mod stops;
+pub(crate) mod earliest;
+pub(crate) mod bounds;
 pub(crate) mod whole;
 pub(crate) mod alive;
 pub(crate) mod receipts;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::history::Records;
+use control::CommandId;
+use model::LogPosition;
+
+use crate::history::{Purge, Records};
 use crate::scenario::Scenario;
 
 /// What the mesh promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Promise {
+    /// I1: what a fenced purge covers is served nowhere.
+    Fenced,
+    /// I2: nor are the bytes of what was under way.
+    Stops,
+    /// I3: what a node has applied it obeys for ever.
+    Monotonic,
+    /// I4: nothing kept claims to be younger than the request that brought it.
+    Earliest,
+    /// I5: a purge holds everywhere a lease after its commit.
+    Staleness,
+    /// I6: the answer to a purge comes in time.
+    Waiting,
+    /// I7: what was acknowledged is never lost and happens once.
+    Receipts,
+    /// I8: one distribution's purges cost another nothing.
+    Isolation,
     /// In calm weather the origin is asked once for each version of each variant of each page.
     OneFetch,
-    /// What was purged is not served again.
-    NoOld,
     /// A body that ends cleanly is one version from end to end.
     Whole,
     /// A viewer at a living edge gets an answer, whoever else dies.
     Alive,
-    /// What was acknowledged is never lost and happens once.
-    Receipts,
 }
 
 impl Promise {
     /// All promises.
-    pub const ALL: [Promise; 5] =
-        [Promise::OneFetch, Promise::NoOld, Promise::Whole, Promise::Alive, Promise::Receipts];
+    pub const ALL: [Promise; 11] = [
+        Promise::Fenced,
+        Promise::Stops,
+        Promise::Monotonic,
+        Promise::Earliest,
+        Promise::Staleness,
+        Promise::Waiting,
+        Promise::Receipts,
+        Promise::Isolation,
+        Promise::OneFetch,
+        Promise::Whole,
+        Promise::Alive,
+    ];
 
     /// The checker's name.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Promise::Fenced => "fenced",
+            Promise::Stops => "stops",
+            Promise::Monotonic => "monotonic",
+            Promise::Earliest => "earliest",
+            Promise::Staleness => "staleness",
+            Promise::Waiting => "waiting",
+            Promise::Receipts => "receipts",
+            Promise::Isolation => "isolation",
             Promise::OneFetch => "one_fetch",
-            Promise::NoOld => "no_old",
             Promise::Whole => "whole",
             Promise::Alive => "alive",
-            Promise::Receipts => "receipts",
         }
     }
 
     fn check(self, case: &Case<'_>) -> Vec<Violation> {
         match self {
+            Promise::Fenced => no_old::fenced(case),
+            Promise::Stops => stops::check(case),
+            Promise::Monotonic => no_old::monotonic(case),
+            Promise::Earliest => earliest::check(case),
+            Promise::Staleness => bounds::staleness(case),
+            Promise::Waiting => bounds::waiting(case),
+            Promise::Receipts => receipts::check(case),
+            Promise::Isolation => one_fetch::isolation(case),
             Promise::OneFetch => one_fetch::check(case),
-            Promise::NoOld => no_old::check(case),
             Promise::Whole => whole::check(case),
             Promise::Alive => alive::check(case),
-            Promise::Receipts => receipts::check(case),
         }
     }
 }
@@ -86,9 +128,27 @@ pub(crate) struct Case<'a> {
     pub(crate) scenario: &'a Scenario,
     /// What happened.
     pub(crate) records: &'a Records,
+    /// Where each command first stands in the log.
+    positions: BTreeMap<CommandId, LogPosition>,
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
+    /// A history to be judged.
+    pub(crate) fn of(scenario: &'a Scenario, records: &'a Records) -> Case<'a> {
+        Case { scenario, records, positions: no_old::positions(records) }
+    }
+
+    /// Where a purge stands in the log, if it does.
+    pub(crate) fn position(&self, purge: &Purge) -> Option<LogPosition> {
+        self.positions.get(&purge.id).copied()
+    }
+
+    /// When a purge was first applied anywhere.
+    pub(crate) fn committed_at(&self, purge: &Purge) -> Option<Duration> {
+        let position = self.position(purge)?;
+        self.records.committed.get(&position.index()).copied()
+    }
+
     /// A node by its name.
     pub(crate) fn name(&self, node: usize) -> &model::NodeName {
         &self.scenario.members[node].name

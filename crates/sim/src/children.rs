@@ -11,13 +11,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use sim::{Mutant, Profile, Promise, SEEDS_MAX};
+use sim::{Level, Mutant, Profile, Promise, SEEDS_MAX};
 
 /// A run that a child is to make.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Errand {
     /// Decides everything.
     pub(crate) seed: u64,
+    /// What is real.
+    pub(crate) level: Level,
     /// How much goes wrong.
     pub(crate) profile: Profile,
     /// The rule that is broken on purpose, if one is.
@@ -38,8 +40,9 @@ pub(crate) struct News {
 impl Errand {
     /// The arguments of the run.
     pub(crate) fn arguments(&self) -> Vec<String> {
-        let Errand { seed, profile, mutant } = self;
-        let mut words = vec![seed.to_string(), "--profile".into(), profile.to_string()];
+        let Errand { seed, level, profile, mutant } = self;
+        let mut words = vec![seed.to_string(), "--level".into(), level.to_string()];
+        words.extend(["--profile".into(), profile.to_string()]);
         words.extend(mutant.iter().flat_map(|one| ["--mutant".into(), one.as_str().into()]));
         words
     }
@@ -89,7 +92,8 @@ pub(crate) fn each<T: Sync, R: Send>(
 /// kept the promise; nothing if it survives [`SEEDS_MAX`] of them.
 pub(crate) fn hunt(hunted: Mutant) -> io::Result<Option<u64>> {
     let breaks = |seed, mutant| -> io::Result<bool> {
-        let news = Errand { seed, profile: hunted.profile(), mutant }.run()?;
+        let news =
+            Errand { seed, level: hunted.level(), profile: hunted.profile(), mutant }.run()?;
         Ok(news.violations.iter().any(|(promise, _)| *promise == hunted.breaks()))
     };
     for seed in 0..SEEDS_MAX {
@@ -108,8 +112,8 @@ mod tests {
     fn a_report_is_read_back() {
         let good = read(true, "seed 1, calm: every promise was kept\n  mesh     5 nodes\n");
         assert_eq!((good.verdict.as_str(), good.violations.len()), ("every promise was kept", 0));
-        let bad = "seed 1, calm: promises were broken 1 times\n  no_old at 3.000 ms: so\n";
-        let so = (Promise::NoOld, "no_old at 3.000 ms: so".to_owned());
+        let bad = "seed 1, calm: promises were broken 1 times\n  fenced at 3.000 ms: so\n";
+        let so = (Promise::Fenced, "fenced at 3.000 ms: so".to_owned());
         assert_eq!(read(false, bad).violations, [so]);
         assert_eq!(read(false, "").verdict, "the run crashed");
     }

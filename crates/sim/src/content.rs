@@ -9,9 +9,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::{Attributes, Host, Path};
+use model::{Attributes, Host, Path, Tag, Tags};
 
 use crate::dice::Dice;
+use crate::scenario::Level;
 
 /// How long the origin lets a page be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +46,19 @@ pub(crate) enum Variance {
 pub(crate) enum Validator {
     /// A strong `ETag`.
     Tag,
+    /// A `Last-Modified`, to the minute: two versions may have the same.
+    Date,
     /// Nothing.
     None,
+}
+
+/// Whether something stands between the mesh and the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Front {
+    /// Nothing.
+    None,
+    /// A cache of the origin's own, which says the age of what it answers with.
+    Cache,
 }
 
 /// Where versions of a page differ.
@@ -73,12 +85,23 @@ pub(crate) struct Page {
     pub(crate) validator: Validator,
     /// Where its versions differ.
     pub(crate) difference: Difference,
+    /// What stands before it.
+    pub(crate) front: Front,
+    /// Its `Surrogate-Key`.
+    pub(crate) tag: Tag,
     /// Between the origin's reading of the request and its answer.
     pub(crate) thinking: Duration,
     /// Bytes of its body, more or less.
     pub(crate) bytes: usize,
     /// Bytes of the pieces in which it is sent.
     pub(crate) piece_bytes: usize,
+}
+
+impl Page {
+    /// What a copy of it remembers of its tag.
+    pub(crate) fn tags(&self) -> Tags {
+        Tags::of([self.tag.as_str()].into_iter())
+    }
 }
 
 /// Variants that viewers ask for.
@@ -102,18 +125,32 @@ pub(crate) struct Site {
     made: Mutex<BTreeMap<Edition, Bytes>>,
 }
 
-/// The two hosts of the site.
-pub(crate) const HOSTS: [&str; 2] = ["shop.example", "www.shop.example"];
+/// The hosts of the site.
+pub(crate) const HOSTS: [&str; 3] = ["shop.example", "www.shop.example", "blog.example"];
+/// Whose they are.
+pub(crate) const DISTRIBUTIONS: [(&str, &[&str]); 2] =
+    [("shop", &["shop.example", "www.shop.example"]), ("blog", &["blog.example"])];
+/// How many tags there are.
+const TAGS: usize = 4;
 /// Its directories.
 pub(crate) const DIRECTORIES: [&str; 3] = ["/", "/news/", "/news/old/"];
+/// How pages are recognized: most by a tag.
+const VALIDATORS: [Validator; 6] = [
+    Validator::Tag,
+    Validator::Tag,
+    Validator::Tag,
+    Validator::Tag,
+    Validator::Date,
+    Validator::None,
+];
 /// How many pages it has.
 const PAGES: usize = 14;
 
 impl Site {
     /// The site that the dice lay out.
-    pub(crate) fn draw(dice: &mut Dice) -> Site {
+    pub(crate) fn draw(level: Level, dice: &mut Dice) -> Site {
         Site {
-            pages: (0..PAGES).map(|number| page(number, dice)).collect(),
+            pages: (0..PAGES).map(|number| page(level, number, dice)).collect(),
             made: Mutex::default(),
         }
     }
@@ -134,11 +171,13 @@ impl Site {
     }
 }
 
-fn page(number: usize, dice: &mut Dice) -> Page {
+fn page(level: Level, number: usize, dice: &mut Dice) -> Page {
     let host = dice.pick(&HOSTS);
     let directory = dice.pick(&DIRECTORIES);
+    let owner = DISTRIBUTIONS.iter().find(|(_, hosts)| hosts.contains(host));
+    let distribution = owner.map_or("shop", |(name, _)| *name);
     let attributes = Attributes {
-        distribution: "shop".parse().expect("a DNS label"),
+        distribution: distribution.parse().expect("a DNS label"),
         host: Host::parse(host).expect("a host name"),
         path: Path::parse(&format!("{directory}{number}.html")).expect("a path"),
     };
@@ -146,7 +185,7 @@ fn page(number: usize, dice: &mut Dice) -> Page {
     let bytes = match dice.below(8) {
         0 => 0,
         1 => dice.within(100_000..=300_000),
-        2..=4 => dice.within(10_000..=60_000),
+        2..=4 if level == Level::L1 => dice.within(10_000..=60_000),
         _ => dice.within(1..=4_000),
     };
     Page {
@@ -154,7 +193,9 @@ fn page(number: usize, dice: &mut Dice) -> Page {
         keeping: if dice.chance(8) { Keeping::Never } else { Keeping::MaxAge(max_age) },
         framing: if dice.chance(40) { Framing::Chunked } else { Framing::Length },
         variance: if dice.chance(20) { Variance::ByField } else { Variance::One },
-        validator: if dice.chance(15) { Validator::None } else { Validator::Tag },
+        validator: *dice.pick(&VALIDATORS),
+        front: if dice.chance(15) { Front::Cache } else { Front::None },
+        tag: Tag::parse(&format!("product-{}", number % TAGS)).expect("a tag"),
         difference: if dice.chance(25) { Difference::AtTheEnd } else { Difference::Throughout },
         thinking: if dice.chance(35) { dice.millis(1_000..=2_000) } else { dice.millis(1..=30) },
         bytes,
@@ -194,7 +235,7 @@ mod tests {
 
     #[test]
     fn no_two_editions_have_a_body_in_common() {
-        let site = Site::draw(&mut Dice::new(3));
+        let site = Site::draw(Level::L1, &mut Dice::new(3));
         for page in (0..PAGES).filter(|page| site.pages[*page].bytes > 200) {
             let of = |version, variant| site.body(Edition { page, version, variant });
             assert_eq!(of(1, 0), of(1, 0));

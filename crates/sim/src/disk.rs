@@ -1,7 +1,6 @@
 //! The disk of a node: what survives its process, a snapshot and the entries after it.
 //!
-//! A stand-in for the shelf of a real node. What was kept is there after any kill; a node never
-//! finds less than it had.
+//! A stand-in for the shelf of a real node, which may lose its tail: that costs time, nothing else.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -44,6 +43,15 @@ impl Disk {
         let start = content.start();
         let first = LogPosition::new(start.epoch(), start.index() + 1);
         replica.apply(first, &content.entries).map(drop)
+    }
+}
+
+impl Disk {
+    /// Loses the last entries: what is written is not on disk at once.
+    pub(crate) fn tear(&self, entries: usize) {
+        let mut content = self.lock();
+        let kept = content.entries.len().saturating_sub(entries);
+        content.entries.truncate(kept);
     }
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use control::{CommandId, State};
-use follow::{Progressed, Receipt, SubmitError};
-use model::{Level, LogPosition, Scope};
+use follow::{Receipt, SubmitError};
+use model::{DistributionName, Effect, Level, LogPosition, Scope};
 
 /// One request of a viewer.
 #[derive(Clone, Debug)]
@@ -47,6 +47,8 @@ pub(crate) struct Answer {
     pub(crate) version: Option<u64>,
     /// How the body ended.
     pub(crate) ending: Ending,
+    /// When the node gave the last piece of a body that comes in pieces.
+    pub(crate) last_piece: Option<Duration>,
 }
 
 /// How a body ended.
@@ -75,6 +77,10 @@ pub(crate) struct Fetch {
     pub(crate) variant: usize,
     /// The last purge of the page that the node had applied when it asked.
     pub(crate) epoch: LogPosition,
+    /// All that it had applied.
+    pub(crate) applied: LogPosition,
+    /// The version that the answer is made of, once the origin has looked.
+    pub(crate) brings: Option<u64>,
     /// What came of it.
     pub(crate) end: FetchEnd,
 }
@@ -97,8 +103,12 @@ pub(crate) enum FetchEnd {
 pub(crate) struct Purge {
     /// Its command's id.
     pub(crate) id: CommandId,
+    /// Whose content.
+    pub(crate) distribution: DistributionName,
     /// What it covers.
     pub(crate) scope: Scope,
+    /// Whether it is gone, or stale.
+    pub(crate) effect: Effect,
     /// How far its caller wanted it to come.
     pub(crate) level: Level,
     /// When it was first called.
@@ -110,14 +120,11 @@ pub(crate) struct Purge {
 }
 
 impl Purge {
-    /// When the caller heard, without reservation, that every live node has applied it, and from
-    /// whom it was known.
-    pub(crate) fn applied_everywhere(&self) -> Option<(Duration, &Receipt)> {
+    /// When the caller first heard that nobody can serve what it covers.
+    pub(crate) fn fenced(&self) -> Option<(Duration, &Receipt)> {
         self.heard.iter().find_map(|(at, heard)| {
             let receipt = heard.as_ref().ok()?;
-            let Progressed { level, pending, .. } = &receipt.progressed;
-            let unreserved = *level >= Level::Applied && pending.is_empty();
-            unreserved.then_some((*at, receipt))
+            (receipt.progressed.level == Level::Fenced).then_some((*at, receipt))
         })
     }
 }
@@ -153,6 +160,17 @@ pub(crate) struct Fork {
     pub(crate) index: u64,
 }
 
+/// The copy of one version that claims to be the youngest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    /// When it was kept.
+    pub(crate) at: Duration,
+    /// The node that kept it.
+    pub(crate) node: usize,
+    /// What it claims to reflect.
+    pub(crate) as_of: LogPosition,
+}
+
 /// Everything that the checkers read.
 #[derive(Default)]
 pub(crate) struct Records {
@@ -170,6 +188,12 @@ pub(crate) struct Records {
     pub(crate) last: Vec<Sample>,
     /// The log: what was applied first at each index.
     pub(crate) log: BTreeMap<u64, Bytes>,
+    /// When that was.
+    pub(crate) committed: BTreeMap<u64, Duration>,
+    /// By page and version: the copy that claims to be the youngest.
+    pub(crate) kept: BTreeMap<(usize, u64), Kept>,
+    /// When viewers were let in.
+    pub(crate) opened: Duration,
     /// Where another entry was applied later.
     pub(crate) forks: Vec<Fork>,
     /// Nodes killed.
@@ -181,9 +205,18 @@ pub(crate) struct Records {
 }
 
 impl Records {
+    /// A node keeps a copy of a version of a page.
+    pub(crate) fn keep(&mut self, page: usize, version: u64, kept: Kept) {
+        let youngest = self.kept.entry((page, version)).or_insert(kept);
+        if kept.as_of > youngest.as_of {
+            *youngest = kept;
+        }
+    }
+
     /// A group applies entries.
     pub(crate) fn agree(&mut self, at: Duration, node: usize, entries: &[(u64, Bytes)]) {
         for (index, command) in entries {
+            self.committed.entry(*index).or_insert(at);
             let first = self.log.entry(*index).or_insert_with(|| command.clone());
             if *first != *command {
                 self.forks.push(Fork { at, node, index: *index });

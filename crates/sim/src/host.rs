@@ -1,6 +1,6 @@
 //! The host of one process: its clock, its dice, its tasks, and the way to its replica.
 //!
-//! Every process has a clock of its own that starts with it and runs at the rate of its node, and
+//! Every machine has a clock of its own that runs at its own rate and outlives its processes, and
 //! all share one wall clock. While a node sleeps its clock goes on and its timers do not, as
 //! `CLOCK_BOOTTIME` and tokio have it. Nothing here knows the time of the machine.
 
@@ -28,27 +28,55 @@ pub(crate) fn roll(dice: &Mutex<Dice>) -> u128 {
     u128::from(dice.roll()) << 64 | u128::from(dice.roll())
 }
 
+/// The clock of a machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine {
+    /// How fast it runs.
+    pub(crate) rate: f64,
+    /// For how long it had run when the run began.
+    pub(crate) up_for: Duration,
+    /// Whether it goes on while the machine sleeps.
+    pub(crate) counts: Counts,
+}
+
+/// What a clock counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counts {
+    /// All time, as `CLOCK_BOOTTIME`.
+    Always,
+    /// Time awake, as `CLOCK_MONOTONIC`.
+    Awake,
+}
+
 /// The clock, dice and tasks of one process.
 pub(crate) struct Host {
     clock: Clock,
     owner: Owner,
-    booted: Duration,
-    rate: f64,
+    machine: Machine,
     /// How long its node has slept.
     slept: Arc<Mutex<Duration>>,
     dice: Arc<Mutex<Dice>>,
 }
 
 impl Host {
-    /// The host of a process that starts now, on a node whose clock runs at `rate`.
-    pub(crate) fn boot(clock: Clock, owner: Owner, rate: f64, dice: Arc<Mutex<Dice>>) -> Host {
-        Host { booted: clock.now(), clock, owner, rate, slept: Arc::default(), dice }
+    /// The host of a process that starts now, on a machine that started so long before the run.
+    pub(crate) fn boot(
+        clock: Clock,
+        owner: Owner,
+        machine: Machine,
+        dice: Arc<Mutex<Dice>>,
+    ) -> Host {
+        Host { clock, owner, machine, slept: Arc::default(), dice }
     }
 
-    /// Every process counts from its own start, so that nobody can compare moments of two.
+    /// Every machine counts from its own start, so that nobody can compare moments of two.
     fn moment(&self) -> Moment {
-        let passed = (self.clock.now() - self.booted).mul_f64(self.rate);
-        Moment::at(passed + Duration::from_secs(60))
+        let slept = match self.machine.counts {
+            Counts::Always => Duration::ZERO,
+            Counts::Awake => *self.slept.lock().unwrap_or_else(PoisonError::into_inner),
+        };
+        let passed = self.clock.now().saturating_sub(slept);
+        Moment::at(passed.mul_f64(self.machine.rate) + self.machine.up_for)
     }
 
     /// Its node has slept for `time`: the timers there were are late by as much.
@@ -79,7 +107,7 @@ impl follow::Host for Host {
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
         let (clock, slept) = (self.clock.clone(), self.slept.clone());
         let slept = move || *slept.lock().unwrap_or_else(PoisonError::into_inner);
-        let deadline = clock.now().saturating_sub(slept()) + time.div_f64(self.rate);
+        let deadline = clock.now().saturating_sub(slept()) + time.div_f64(self.machine.rate);
         async move {
             while clock.now().saturating_sub(slept()) < deadline {
                 clock.sleep_until(deadline + slept()).await;

@@ -17,6 +17,8 @@ mod setting;
 mod network;
 mod raft;
 mod gossip;
+mod parliament;
+mod hearsay;
 mod disk;
 mod store;
 mod origin;
@@ -34,7 +36,7 @@ use std::time::Duration;
 pub use checker::{Promise, Violation};
 pub use executor::Stuck;
 pub use mutants::{Mutant, SEEDS_MAX};
-pub use scenario::Profile;
+pub use scenario::{Level, Profile};
 pub use trace::Keep;
 
 use checker::Case;
@@ -47,13 +49,20 @@ use stage::Stage;
 use trace::Trace;
 
 /// What any sound run stays below, many times over.
-const BUDGET: Budget = Budget { steps: 20_000_000, time: Duration::from_secs(120) };
+const fn budget(level: Level) -> Budget {
+    match level {
+        Level::L0 => Budget { steps: 200_000_000, time: Duration::from_secs(1_800) },
+        Level::L1 => Budget { steps: 20_000_000, time: Duration::from_secs(120) },
+    }
+}
 
 /// One run, before it happens.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
     /// Decides everything.
     pub seed: u64,
+    /// What is real.
+    pub level: Level,
     /// How much goes wrong.
     pub profile: Profile,
     /// The rule that is broken on purpose, if one is.
@@ -94,8 +103,10 @@ pub struct Tally {
     pub whole: usize,
     /// Purges.
     pub purges: usize,
-    /// Of these, applied by every live node as far as the caller heard.
-    pub applied: usize,
+    /// Of these, known by their callers to be fenced.
+    pub fenced: usize,
+    /// Virtual time.
+    pub lasted: Duration,
     /// Nodes killed.
     pub kills: usize,
     /// Links cut.
@@ -122,25 +133,25 @@ pub fn perform(setup: Setup) -> Report {
 }
 
 fn perform_here(setup: Setup) -> Report {
-    let Setup { seed, profile, mutant, keep } = setup;
+    let Setup { seed, level, profile, mutant, keep } = setup;
     let trace = Arc::new(Trace::new(keep));
-    let mut dice = Dice::new(seed ^ (profile as u64) << 60);
+    let mut dice = Dice::new(seed ^ (profile as u64) << 60 ^ (level as u64) << 58);
     let order = if dice.chance(50) { Order::Fifo } else { Order::Shuffled(dice.fork()) };
     let setting = Arc::new(Setting {
         clock: Clock::new(trace.clone()),
         trace: trace.clone(),
-        scenario: Scenario::draw(profile, &mut dice),
+        scenario: Scenario::draw(level, profile, &mut dice),
         history: History::default(),
     });
     let stage = Stage::set(setting.clone(), mutant, &mut dice);
-    let stuck = setting.clock.run(play(stage, dice), order, BUDGET).err();
+    let stuck = setting.clock.run(play(stage, dice), order, budget(level)).err();
     let records = setting.history.close();
     let violations = match stuck {
         Some(_) => Vec::new(),
-        None => checker::judge(&Case { scenario: &setting.scenario, records: &records }),
+        None => checker::judge(&Case::of(&setting.scenario, &records)),
     };
     let (hash, lines) = trace.close();
-    let tally = Tally::of(&records, setting.scenario.members.len());
+    let tally = Tally::of(&records, setting.scenario.members.len(), setting.trace.last());
     Report { setup, hash, lines, stuck, violations, tally }
 }
 
@@ -159,6 +170,7 @@ async fn play(stage: Arc<Stage>, mut dice: Dice) {
     }
     // Everybody hears of everybody.
     stage.setting.clock.sleep(Duration::from_millis(1_500)).await;
+    stage.setting.history.write().opened = stage.setting.now();
     let until = stage.setting.now() + stage.setting.scenario.open_for;
     stage.setting.clock.spawn(Owner::WORLD, look_around(stage.clone()));
     stage.setting.clock.spawn(Owner::WORLD, viewers::come(stage.clone(), dice.fork(), until));
@@ -174,7 +186,7 @@ async fn look_around(stage: Arc<Stage>) {
     loop {
         let samples = samples(&stage);
         stage.setting.history.write().samples.extend(samples);
-        stage.setting.clock.sleep(Duration::from_millis(500)).await;
+        stage.setting.clock.sleep(stage.setting.scenario.pace.looks).await;
     }
 }
 
@@ -188,10 +200,10 @@ fn samples(stage: &Stage) -> Vec<Sample> {
 }
 
 impl Tally {
-    fn of(records: &Records, nodes: usize) -> Tally {
+    fn of(records: &Records, nodes: usize, lasted: Duration) -> Tally {
         let answers = records.visits.iter().filter_map(|visit| visit.answer.as_ref());
         let whole = |end: FetchEnd| matches!(end, FetchEnd::Whole(_));
-        let applied = |purge: &&history::Purge| purge.applied_everywhere().is_some();
+        let fenced = |purge: &&history::Purge| purge.fenced().is_some();
         Tally {
             nodes,
             visits: records.visits.len(),
@@ -199,7 +211,8 @@ impl Tally {
             fetches: records.fetches.len(),
             whole: records.fetches.iter().filter(|fetch| whole(fetch.end)).count(),
             purges: records.purges.len(),
-            applied: records.purges.iter().filter(applied).count(),
+            fenced: records.purges.iter().filter(fenced).count(),
+            lasted,
             kills: records.kills,
             cuts: records.cuts,
             halts: records.halts,
@@ -212,7 +225,8 @@ mod tests {
     use super::*;
 
     fn tally(profile: Profile) -> Tally {
-        let report = perform(Setup { seed: 1, profile, mutant: None, keep: Keep::Hash });
+        let report =
+            perform(Setup { seed: 1, level: Level::L1, profile, mutant: None, keep: Keep::Hash });
         assert!(report.is_good(), "{:?} {:?}", report.stuck, report.violations);
         report.tally
     }

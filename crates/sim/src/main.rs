@@ -11,7 +11,7 @@ mod printing;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use sim::{Keep, Mutant, Profile, SEEDS_MAX, Setup};
+use sim::{Keep, Level, Mutant, Profile, SEEDS_MAX, Setup};
 
 use arguments::{Arguments, Wish};
 use children::Errand;
@@ -24,11 +24,11 @@ fn main() -> ExitCode {
         Ok(Arguments { wish: Wish::Help, .. }) => {
             arguments::help(&mut out).map(|()| ExitCode::SUCCESS)
         }
-        Ok(Arguments { wish: Wish::One(seed, keep), profiles, mutant }) => {
-            one(&mut out, seed, keep, &profiles, mutant)
+        Ok(Arguments { wish: Wish::One(seed, keep), profiles, mutant, level }) => {
+            one(&mut out, (seed, level, keep), &profiles, mutant)
         }
-        Ok(Arguments { wish: Wish::Many { from, count }, profiles, mutant }) => {
-            many(&mut out, from, count, &profiles, mutant)
+        Ok(Arguments { wish: Wish::Many { from, count }, profiles, mutant, level }) => {
+            many(&mut out, (from, count, level), &profiles, mutant)
         }
         Ok(Arguments { wish: Wish::Mutants, .. }) => mutants(&mut out),
         Err(error) => writeln!(io::stderr(), "{error}\ntry --help").map(|()| ExitCode::from(2)),
@@ -44,14 +44,13 @@ fn exit(good: usize, all: usize) -> ExitCode {
 /// Runs one seed and says what happened.
 fn one(
     out: &mut impl Write,
-    seed: u64,
-    keep: Keep,
+    (seed, level, keep): (u64, Level, Keep),
     profiles: &[Profile],
     mutant: Option<Mutant>,
 ) -> io::Result<ExitCode> {
     let mut good = 0;
     for profile in profiles {
-        let report = sim::perform(Setup { seed, profile: *profile, mutant, keep });
+        let report = sim::perform(Setup { seed, level, profile: *profile, mutant, keep });
         good += usize::from(report.is_good());
         printing::report(out, &report)?;
     }
@@ -61,8 +60,7 @@ fn one(
 /// Runs many seeds and counts.
 fn many(
     out: &mut impl Write,
-    from: u64,
-    count: u64,
+    (from, count, level): (u64, u64, Level),
     profiles: &[Profile],
     mutant: Option<Mutant>,
 ) -> io::Result<ExitCode> {
@@ -72,7 +70,7 @@ fn many(
         let mut row = Row::of(*profile);
         let seeds = from..from.saturating_add(count);
         let errands: Vec<Errand> =
-            seeds.map(|seed| Errand { seed, profile: *profile, mutant }).collect();
+            seeds.map(|seed| Errand { seed, level, profile: *profile, mutant }).collect();
         for (errand, news) in errands.iter().zip(children::each(&errands, Errand::run)?) {
             row.add(errand, news);
         }
@@ -85,7 +83,8 @@ fn many(
 /// Lets every mutant loose and says how soon it was caught.
 fn mutants(out: &mut impl Write) -> io::Result<ExitCode> {
     let mut caught = 0;
-    writeln!(out, "{:<16} {:<10} {:<10} {:>5}", "mutant", "breaks", "profile", "seeds")?;
+    let (mutant, rule, breaks) = ("mutant", "rule", "breaks");
+    writeln!(out, "{mutant:<16} {rule:<4} {breaks:<10} level {:<10} {:>5}", "profile", "seeds")?;
     let hunts = children::each(&Mutant::ALL, |mutant| children::hunt(*mutant))?;
     for (mutant, seeds) in Mutant::ALL.into_iter().zip(hunts) {
         caught += usize::from(seeds.is_some());
@@ -93,8 +92,9 @@ fn mutants(out: &mut impl Write) -> io::Result<ExitCode> {
             Some(seeds) => seeds.to_string(),
             None => format!("survives {SEEDS_MAX}"),
         };
-        let (name, promise, profile) = (mutant.as_str(), mutant.breaks(), mutant.profile());
-        writeln!(out, "{name:<16} {promise:<10} {profile:<10} {told:>5}")?;
+        let (name, rule, promise) = (mutant.as_str(), mutant.rule(), mutant.breaks());
+        let (level, profile) = (mutant.level(), mutant.profile());
+        writeln!(out, "{name:<16} {rule:<4} {promise:<10} {level:<5} {profile:<10} {told:>5}")?;
     }
     Ok(exit(caught, Mutant::ALL.len()))
 }

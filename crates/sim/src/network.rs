@@ -24,6 +24,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::dice::Dice;
 use crate::executor::Owner;
+use crate::mutants::Mutant;
 use crate::setting::Setting;
 
 pub(crate) use peers::Caller;
@@ -62,6 +63,17 @@ pub(crate) struct Listener {
     pub(crate) world: Arc<serve::World>,
     /// Takes commands and feeds the log.
     pub(crate) follow: Arc<follow::Follow>,
+    /// What is wrong with this node, if anything is.
+    pub(crate) mutant: Option<Mutant>,
+    /// Hears of connections that broke.
+    pub(crate) members: Arc<dyn Members>,
+    /// The real Raft group and gossip, if this node has them.
+    pub(crate) ground: Option<Ground>,
+}
+
+/// What the real libraries of a process take from the network.
+#[derive(Clone)]
+pub(crate) struct Ground {
     /// Takes Raft messages.
     pub(crate) group: Group,
     /// Takes gossip.
@@ -112,6 +124,7 @@ struct Spell {
 /// The network of one run.
 pub(crate) struct Network {
     setting: Arc<Setting>,
+    places: BTreeMap<NodeName, usize>,
     state: Mutex<State>,
 }
 
@@ -138,15 +151,18 @@ impl Network {
             pipes: Vec::new(),
             broken: BTreeSet::new(),
         };
-        Arc::new(Network { setting, state: Mutex::new(state) })
+        let names = setting.scenario.members.iter().map(|member| member.name.clone());
+        let places = names.zip(0..).collect();
+        Arc::new(Network { setting, places, state: Mutex::new(state) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn place_of(&self, name: &NodeName) -> Option<usize> {
-        self.setting.scenario.members.iter().position(|member| member.name == *name)
+    /// The number of the node of that name.
+    pub(crate) fn place_of(&self, name: &NodeName) -> Option<usize> {
+        self.places.get(name).copied()
     }
 
     /// `node` answers from now on.
@@ -181,10 +197,10 @@ impl Network {
             network.setting.clock.sleep_until(at).await;
             let state = network.lock();
             let finder = state.listeners.get(&way.from).filter(|_| state.broken.contains(&way));
-            let neighbours = finder.map(|listener| listener.neighbours.clone());
+            let members = finder.map(|listener| listener.members.clone());
             drop(state);
-            if let Some(neighbours) = neighbours {
-                neighbours.doubt(network.setting.name(way.to));
+            if let Some(members) = members {
+                members.doubt(network.setting.name(way.to));
             }
         });
     }
@@ -193,9 +209,9 @@ impl Network {
     fn find(&self, way: Way) {
         let mut state = self.lock();
         if state.broken.remove(&way) {
-            let neighbours = state.listeners.get(&way.from).map(|one| one.neighbours.clone());
+            let ground = state.listeners.get(&way.from).and_then(|one| one.ground.clone());
             drop(state);
-            if let Some(neighbours) = neighbours {
+            if let Some(Ground { neighbours, .. }) = ground {
                 neighbours.trust(self.setting.name(way.to));
             }
         }
@@ -245,6 +261,14 @@ impl Network {
         self.lock().listeners.get(&node).is_some_and(|listener| listener.owner == owner)
     }
 
+    /// Ways on which nothing passes now.
+    pub(crate) fn cuts(&self) -> BTreeSet<Way> {
+        let now = self.setting.now();
+        let mut state = self.lock();
+        state.cuts.retain(|_, cut| now < cut.until);
+        state.cuts.keys().copied().collect()
+    }
+
     /// How long the next frame would take.
     fn latency(&self, way: Way) -> Duration {
         let base = self.base_latency(way);
@@ -258,7 +282,7 @@ impl Network {
     }
 
     /// When a frame that is sent now arrives; never, if the cut outlasts its connection.
-    fn arrival(&self, way: Way) -> Option<Duration> {
+    pub(crate) fn arrival(&self, way: Way) -> Option<Duration> {
         let base = self.base_latency(way);
         let now = self.setting.now();
         let mut state = self.lock();
@@ -326,9 +350,9 @@ impl Network {
         self.setting.clock.spawn(Owner::WORLD, async move {
             network.setting.clock.sleep_until(arrival).await;
             let listener = network.lock().listeners.get(&to).cloned();
-            let Some(Listener { owner, gossip, .. }) = listener else { return };
+            let Some(Listener { owner, ground: Some(ground), .. }) = listener else { return };
             network.setting.clock.going(owner).await;
-            gossip.deliver(sender, letter);
+            ground.gossip.deliver(sender, letter);
         });
     }
 
@@ -372,12 +396,12 @@ mod tests {
     use super::*;
     use crate::executor::{Budget, Clock, Order};
     use crate::history::History;
-    use crate::scenario::{Profile, Scenario};
+    use crate::scenario::{Level, Profile, Scenario};
     use crate::trace::{Keep, Trace};
 
     fn setting() -> Arc<Setting> {
         let trace = Arc::new(Trace::new(Keep::Hash));
-        let scenario = Scenario::draw(Profile::Calm, &mut Dice::new(1));
+        let scenario = Scenario::draw(Level::L1, Profile::Calm, &mut Dice::new(1));
         let (clock, history) = (Clock::new(trace.clone()), History::default());
         Arc::new(Setting { clock, trace, scenario, history })
     }

@@ -8,24 +8,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use control::{Command, CommandId};
+use bytes::Bytes;
+use control::{Command, CommandId, Envelope};
 use follow::{Progressed, Receipt, Signal, SubmitError};
 use futures_util::future::{Either, join_all, select};
 use model::distribution::RequestLimits;
 use model::{
-    Attributes, CacheBehavior, Distribution, DistributionName, Effect, Host, Invalidation, Level,
-    Origin, Path, Purging, Scope,
+    Attributes, CacheBehavior, Distribution, DistributionName, Effect, Glob, Host, Invalidation,
+    Level, Member, Origin, Path, Purging, Scope,
 };
+use wire::codec;
+use wire::log::Entry;
 
-use crate::content::{DIRECTORIES, HOSTS};
+use crate::content::{DIRECTORIES, DISTRIBUTIONS, Page};
 use crate::dice::Dice;
 use crate::executor::Owner;
 use crate::history::{Acknowledged, Purge};
+use crate::scenario::Scenario;
 use crate::stage::Stage;
 use crate::viewers;
 
-/// How long an operator waits for one answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How soon he notices that the node is gone.
 const LOOK: Duration = Duration::from_millis(50);
 /// How often he sends one command.
@@ -37,17 +39,33 @@ type Heard = Result<Receipt, SubmitError>;
 pub(crate) async fn form(stage: &Arc<Stage>) {
     let members = &stage.setting.scenario.members;
     let founder = members[0].clone();
-    if let Some(process) = stage.process(0) {
-        process.group.bootstrap().await.expect("its disk is empty");
-        process.founded.store(true, Ordering::Release);
-    }
+    // A pretend group begins with a mesh that is formed.
+    let Some((group, founded)) = stage.process(0).and_then(|process| process.real) else { return };
+    group.bootstrap().await.expect("its disk is empty");
+    founded.store(true, Ordering::Release);
     let lease_ms = stage.setting.scenario.lease_ms;
     settle(stage, 0, Command::Form { mesh: "sim".into(), founder, lease_ms }).await;
     let joins = members.iter().enumerate().skip(1).map(|(node, member)| {
         settle(stage, node, Command::Join { member: member.clone(), replaces: None })
     });
     join_all(joins).await;
-    settle(stage, members.len() - 1, Command::PutDistribution(distribution())).await;
+    for distribution in distributions() {
+        settle(stage, members.len() - 1, Command::PutDistribution(distribution)).await;
+    }
+}
+
+/// The log of a mesh that is formed.
+pub(crate) fn founding(scenario: &Scenario) -> Vec<Bytes> {
+    let founder = scenario.members[0].clone();
+    let form = Command::Form { mesh: "sim".into(), founder, lease_ms: scenario.lease_ms };
+    let others = scenario.members.iter().skip(1);
+    let join = |member: &Member| Command::Join { member: member.clone(), replaces: None };
+    let commands = [form].into_iter().chain(others.map(join));
+    let commands = commands.chain(distributions().map(Command::PutDistribution));
+    let envelopes = (1..)
+        .zip(commands)
+        .map(|(id, command)| codec::encode(&Envelope { id: CommandId(id), command }));
+    vec![Entry(envelopes.collect()).encode()]
 }
 
 /// Sends a command through `node` until it is in the log.
@@ -59,14 +77,14 @@ async fn settle(stage: &Arc<Stage>, node: usize, command: Command) {
     }
 }
 
-fn shop() -> DistributionName {
-    "shop".parse().expect("a DNS label")
+fn distributions() -> impl Iterator<Item = Distribution> {
+    DISTRIBUTIONS.into_iter().map(|(name, hosts)| distribution(name, hosts))
 }
 
-fn distribution() -> Distribution {
+fn distribution(name: &str, hosts: &[&str]) -> Distribution {
     Distribution {
-        name: shop(),
-        aliases: HOSTS.map(|host| Host::parse(host).expect("a host name")).into(),
+        name: name.parse().expect("a DNS label"),
+        aliases: hosts.iter().map(|host| Host::parse(host).expect("a host name")).collect(),
         origins: vec![Origin {
             id: "main".into(),
             domain_name: "origin.example".into(),
@@ -99,9 +117,10 @@ async fn send(stage: &Arc<Stage>, node: usize, order: Order) -> Option<Heard> {
     let process = stage.process(node)?;
     let answered = Arc::new((Signal::default(), Mutex::new(None)));
     let (answer, follow) = (answered.clone(), process.follow.clone());
+    let patience = stage.setting.scenario.pace.patience;
     stage.setting.clock.spawn(process.owner, async move {
         let Order { id, command, level } = order;
-        let heard = follow::submit(&follow, id, command, level, PATIENCE).await;
+        let heard = follow::submit(&follow, id, command, level, patience).await;
         *answer.1.lock().unwrap_or_else(PoisonError::into_inner) = Some(heard);
         answer.0.notify();
     });
@@ -131,7 +150,10 @@ pub(crate) async fn work(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
     let mut purges = Vec::new();
     while stage.setting.now() < until {
         let page = viewers::favourite(&stage, &mut dice);
-        let scope = scope(&stage.setting.scenario.site.pages[page].attributes, &mut dice);
+        let about = &stage.setting.scenario.site.pages[page];
+        let (owner, scope) = (about.attributes.distribution.clone(), scope(about, &mut dice));
+        let effect = if dice.chance(85) { Effect::Hard } else { Effect::Soft };
+        let purge = Invalidation { distribution: owner, scopes: vec![scope], effect };
         if dice.chance(50) {
             // Fetches that are under way while the page changes: what this is all about.
             viewers::crowd(&stage, &mut dice, page);
@@ -142,10 +164,11 @@ pub(crate) async fn work(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
         let others = 0..stage.setting.scenario.site.pages.len();
         others.filter(|_| dice.chance(20)).for_each(|page| stage.origin.change(page));
         if dice.chance(90) {
-            let level = if dice.chance(80) { Level::Applied } else { Level::Committed };
-            purges.push(call(&stage, scope, level, dice.fork()));
+            let levels = [Level::Committed, Level::Applied, Level::Fenced, Level::Fenced];
+            let level = *dice.pick(&levels);
+            purges.push(call(&stage, purge, level, dice.fork()));
         }
-        let pause = dice.millis(200..=1_400);
+        let pause = dice.millis(200..=stage.setting.scenario.pace.changes_ms);
         stage.setting.clock.sleep(pause).await;
     }
     for purge in purges {
@@ -153,32 +176,42 @@ pub(crate) async fn work(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
     }
 }
 
-fn scope(page: &Attributes, dice: &mut Dice) -> Scope {
-    let host = if dice.chance(50) { Some(page.host.clone()) } else { None };
-    match dice.below(10) {
+/// A scope that covers `page`.
+fn scope(page: &Page, dice: &mut Dice) -> Scope {
+    let Attributes { host, path, .. } = &page.attributes;
+    let only = dice.chance(50).then(|| host.clone());
+    let above = |directory: &&str| path.as_str().starts_with(directory);
+    let directories: Vec<&str> = DIRECTORIES.into_iter().filter(above).collect();
+    let directory = *dice.pick(&directories);
+    match dice.below(14) {
         0 => Scope::All,
-        1 | 2 => {
-            let above = |directory: &&str| page.path.as_str().starts_with(directory);
-            let directories: Vec<&str> = DIRECTORIES.into_iter().filter(above).collect();
-            let directory = *dice.pick(&directories);
-            let directory = Path::parse(directory).expect("a path");
-            Scope::Prefix { host, directory }
+        1 => Scope::Host(host.clone()),
+        2 | 3 => Scope::Prefix { host: only, directory: Path::parse(directory).expect("a path") },
+        4 => {
+            let pattern = Glob::parse(&format!("{directory}*.html")).expect("a pattern");
+            Scope::Glob { host: only, pattern }
         }
-        _ => Scope::Url { host, path: page.path.clone() },
+        5 | 6 => Scope::Tag(page.tag.clone()),
+        _ => Scope::Url { host: only, path: path.clone() },
     }
 }
 
-/// Whether `scope` covers `page`, said in other words than the nodes'.
-fn covers(scope: &Scope, page: &Attributes) -> bool {
-    let path = page.path.as_str();
-    let of_host = scope.host().is_none_or(|host| *host == page.host);
-    of_host
+/// Whether `scope` of `distribution` covers `page`, said in other words than the nodes'.
+fn covers(distribution: &DistributionName, scope: &Scope, page: &Page) -> bool {
+    let path = page.attributes.path.as_str();
+    let of_host = scope.host().is_none_or(|host| *host == page.attributes.host);
+    page.attributes.distribution == *distribution
+        && of_host
         && match scope {
             Scope::Url { path: only, .. } => path == only.as_str(),
             Scope::Prefix { directory, .. } => path.starts_with(directory.as_str()),
+            // Every pattern here is of the form "directory*.html", and every page a ".html".
+            Scope::Glob { pattern, .. } => {
+                let directory = pattern.to_string();
+                directory.split_once('*').is_some_and(|(before, _)| path.starts_with(before))
+            }
+            Scope::Tag(tag) => page.tag == *tag,
             Scope::Host(_) | Scope::All => true,
-            Scope::Glob { pattern, .. } => pattern.matches(&page.path),
-            Scope::Tag(_) => false,
         }
 }
 
@@ -186,19 +219,22 @@ fn covers(scope: &Scope, page: &Attributes) -> bool {
 type Done = Arc<(Signal, AtomicBool)>;
 
 /// Writes a purge down and has it seen through.
-fn call(stage: &Arc<Stage>, scope: Scope, level: Level, dice: Dice) -> Done {
+fn call(stage: &Arc<Stage>, purge: Invalidation, level: Level, dice: Dice) -> Done {
+    let Invalidation { distribution, effect, .. } = purge.clone();
+    let scope = purge.scopes.first().cloned().unwrap_or(Scope::All);
     let pages = stage.setting.scenario.site.pages.iter().enumerate();
-    let pages = pages.filter(|(_, page)| covers(&scope, &page.attributes));
+    let pages = pages.filter(|(_, page)| covers(&distribution, &scope, page));
     let covered: BTreeMap<usize, u64> =
         pages.map(|(page, _)| (page, stage.origin.version(page))).collect();
     let (id, called) = (stage.new_id(), stage.setting.now());
-    let scopes = vec![scope.clone()];
-    let purge = Invalidation { distribution: shop(), scopes, effect: Effect::Hard };
     let command = Command::Invalidate(purge);
-    stage.setting.note(format_args!("purge of {scope} called, until {level}"));
+    stage
+        .setting
+        .note(format_args!("{effect} purge of {scope} of {distribution} called, until {level}"));
     let mut records = stage.setting.history.write();
     let number = records.purges.len();
-    records.purges.push(Purge { id, scope, level, called, covered, heard: Vec::new() });
+    let heard = Vec::new();
+    records.purges.push(Purge { id, distribution, scope, effect, level, called, covered, heard });
     drop(records);
     let order = Order { id, command, level };
     let done = Done::default();

@@ -19,25 +19,27 @@ pub(crate) fn report(out: &mut impl Write, report: &Report) -> io::Result<()> {
     for line in &report.lines {
         writeln!(out, "{line}")?;
     }
-    let Setup { seed, profile, mutant, .. } = report.setup;
+    let Setup { seed, level, profile, mutant, .. } = report.setup;
     let verdict = match (report.stuck, report.violations.len()) {
         (Some(stuck), _) => stuck.to_string(),
         (None, 0) => "every promise was kept".to_owned(),
         (None, broken) => format!("promises were broken {broken} times"),
     };
-    let Tally { nodes, visits, broken, fetches, whole, purges, applied, kills, cuts, halts } =
-        report.tally;
-    writeln!(out, "seed {seed}, {profile}: {verdict}")?;
+    let Tally { nodes, visits, broken, fetches, whole, purges, fenced, .. } = report.tally;
+    let Tally { lasted, kills, cuts, halts, .. } = report.tally;
+    let lasted = lasted.as_secs();
+    writeln!(out, "seed {seed}, {level}, {profile}: {verdict}")?;
     writeln!(out, "  mesh     {nodes} nodes, {kills} kills, {halts} halts, {cuts} links cut")?;
     writeln!(out, "  viewers  {visits} requests, {broken} answers broke off and said so")?;
     writeln!(out, "  origin   {fetches} requests, {whole} whole bodies")?;
-    writeln!(out, "  purges   {purges} called, {applied} known to be applied everywhere")?;
+    writeln!(out, "  purges   {purges} called, {fenced} known to be fenced")?;
+    writeln!(out, "  time     {lasted} s")?;
     writeln!(out, "  trace    {:016x}", report.hash)?;
     for violation in &report.violations {
         writeln!(out, "  {violation}")?;
     }
     if !report.is_good() {
-        writeln!(out, "  again    {} --trace", replay(&Errand { seed, profile, mutant }))?;
+        writeln!(out, "  again    {} --trace", replay(&Errand { seed, level, profile, mutant }))?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use consensus::Timings;
+use control::lease::wait_for;
 use model::{Instance, Member, Region, Tier, Tiers};
 
 use crate::content::Site;
@@ -47,6 +48,35 @@ impl std::fmt::Display for Profile {
     }
 }
 
+/// What is real in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Both stories of every node, on a pretend Raft group and pretend gossip: many nodes, a quarter
+    /// of an hour.
+    L0,
+    /// The same on the real openraft and chitchat: few nodes, half a minute.
+    L1,
+}
+
+impl Level {
+    /// Both.
+    pub const ALL: [Level; 2] = [Level::L0, Level::L1];
+
+    /// The level's name on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Level::L0 => "l0",
+            Level::L1 => "l1",
+        }
+    }
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// How often the origin stumbles, in percent of requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stumbles {
@@ -58,16 +88,24 @@ pub(crate) struct Stumbles {
 
 /// What a seed decided.
 pub(crate) struct Scenario {
+    /// What is real.
+    pub(crate) level: Level,
     /// How much goes wrong.
     pub(crate) profile: Profile,
+    /// How fast things happen.
+    pub(crate) pace: Pace,
     /// The nodes; those that vote come first.
     pub(crate) members: Vec<Member>,
     /// How fast the clock of each node runs.
     pub(crate) rates: Vec<f64>,
-    /// One-way latency within each region.
-    near: [Duration; REGIONS.len()],
-    /// One-way latency between each two regions: as many pairs as regions.
-    far: [Duration; REGIONS.len()],
+    /// The region of each node, by number.
+    places: Vec<usize>,
+    /// One-way latency from each region to each.
+    delays: Vec<Vec<Duration>>,
+    /// What is left of caches when a process dies.
+    pub(crate) caches: Caches,
+    /// What of the followed log a dead process leaves behind.
+    pub(crate) shelves: Shelves,
     /// The site behind the mesh.
     pub(crate) site: Site,
     /// How long viewers come.
@@ -95,6 +133,41 @@ pub(crate) enum Heralds {
     Lost,
 }
 
+/// What is left of a cache when its process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caches {
+    /// Nothing.
+    Cold,
+    /// The copies, but nothing that was known about them.
+    Warm,
+}
+
+/// What of the followed log a dead process leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shelves {
+    /// All of it.
+    Whole,
+    /// Now and then the last entries are lost.
+    Torn,
+}
+
+/// How fast things happen in a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Milliseconds between two arrivals of viewers, at most.
+    pub(crate) viewers_ms: usize,
+    /// Milliseconds between two changes at the origin, at most.
+    pub(crate) changes_ms: usize,
+    /// How many times longer faults are apart than in a short run.
+    pub(crate) faults_apart: usize,
+    /// Milliseconds that a fault lasts, at most.
+    pub(crate) fault_ms: usize,
+    /// Between two looks at all replicas.
+    pub(crate) looks: Duration,
+    /// How long an operator waits for one answer.
+    pub(crate) patience: Duration,
+}
+
 /// Where nodes may stand.
 pub(crate) const REGIONS: [&str; 3] = ["eu", "us", "ap"];
 /// Nodes that vote.
@@ -102,7 +175,7 @@ pub(crate) const VOTERS: usize = 3;
 
 impl Scenario {
     /// What `dice` decide under `profile`.
-    pub(crate) fn draw(profile: Profile, dice: &mut Dice) -> Scenario {
+    pub(crate) fn draw(level: Level, profile: Profile, dice: &mut Dice) -> Scenario {
         let regions = dice.within(1..=REGIONS.len());
         let stumbles = match profile {
             Profile::Calm => Stumbles { refused: 0, cut: 0 },
@@ -110,33 +183,47 @@ impl Scenario {
             Profile::Heavy => Stumbles { refused: 3, cut: 8 },
         };
         let roomy = profile == Profile::Calm || dice.chance(50);
-        let members = members(regions, dice);
+        let members = match level {
+            Level::L0 => tree(regions, dice),
+            Level::L1 => members(regions, dice),
+        };
+        let lease_ms = match level {
+            Level::L0 => *dice.pick(&[1_000, 2_000, 5_000, 10_000]),
+            Level::L1 => *dice.pick(&[1_000, 2_000, 3_000, 5_000]),
+        };
+        let (open_for, rest) = match level {
+            Level::L0 => (Duration::from_secs(860), Duration::from_secs(40)),
+            Level::L1 => (Duration::from_secs(12), Duration::from_secs(14)),
+        };
         Scenario {
+            level,
             profile,
+            pace: pace(level, lease_ms),
             rates: members.iter().map(|_| rate(profile, dice)).collect(),
+            places: members.iter().map(place).collect(),
             members,
-            near: std::array::from_fn(|_| dice.millis(1..=5)),
-            far: std::array::from_fn(|_| dice.millis(20..=120)),
-            site: Site::draw(dice),
-            open_for: Duration::from_secs(12),
-            rest: Duration::from_secs(14),
+            delays: delays(dice),
+            caches: if dice.chance(50) { Caches::Cold } else { Caches::Warm },
+            shelves: if dice.chance(50) { Shelves::Whole } else { Shelves::Torn },
+            site: Site::draw(level, dice),
+            open_for,
+            rest,
             store_entries_max: if roomy { 1_000 } else { dice.within(3..=12) },
             stumbles,
             timings: timings(regions, dice),
-            lease_ms: *dice.pick(&[1_000, 2_000, 3_000, 5_000]),
+            lease_ms,
             heralds: if dice.chance(50) { Heralds::Heard } else { Heralds::Lost },
         }
     }
 
     /// One-way latency between two regions, or within one.
     pub(crate) fn latency(&self, one: usize, other: usize) -> Duration {
-        if one == other { self.near[one] } else { self.far[one + other - 1] }
+        self.delays[one][other]
     }
 
-    /// The index in [`REGIONS`] of the region in which `node` stands.
+    /// The number of the region in which `node` stands.
     pub(crate) fn region_of(&self, node: usize) -> usize {
-        let region = self.members[node].region.as_str();
-        REGIONS.iter().position(|name| *name == region).unwrap_or(0)
+        self.places[node]
     }
 
     /// The nodes that serve viewers.
@@ -144,6 +231,67 @@ impl Scenario {
         let serves = |node: &usize| self.members[*node].tiers.contains(Tier::Edge);
         (0..self.members.len()).filter(serves)
     }
+
+    /// How long nodes may serve without hearing of later purges.
+    pub(crate) fn lease(&self) -> Duration {
+        Duration::from_millis(u64::from(self.lease_ms))
+    }
+}
+
+/// The number of the region of a member.
+fn place(member: &Member) -> usize {
+    REGIONS.iter().position(|name| *name == member.region.as_str()).unwrap_or(0)
+}
+
+/// One to five milliseconds within a region, 20 to 120 between two.
+fn delays(dice: &mut Dice) -> Vec<Vec<Duration>> {
+    let near: [Duration; REGIONS.len()] = std::array::from_fn(|_| dice.millis(1..=5));
+    let far: [Duration; REGIONS.len()] = std::array::from_fn(|_| dice.millis(20..=120));
+    let delay = |one: usize, other: usize| match one == other {
+        true => near[one],
+        false => far[one + other - 1],
+    };
+    let all = 0..REGIONS.len();
+    all.clone().map(|one| all.clone().map(|other| delay(one, other)).collect()).collect()
+}
+
+fn pace(level: Level, lease_ms: u32) -> Pace {
+    match level {
+        Level::L0 => Pace {
+            viewers_ms: 700,
+            changes_ms: 5_000,
+            faults_apart: 6,
+            fault_ms: 4 * lease_ms as usize,
+            looks: Duration::from_secs(15),
+            patience: wait_for(Duration::from_millis(u64::from(lease_ms))) * 2,
+        },
+        Level::L1 => Pace {
+            viewers_ms: 90,
+            changes_ms: 1_400,
+            faults_apart: 1,
+            fault_ms: 6_000,
+            looks: Duration::from_millis(500),
+            patience: Duration::from_secs(5),
+        },
+    }
+}
+
+/// Three voters, up to six regionals, up to 24 edges; mostly few.
+fn tree(regions: usize, dice: &mut Dice) -> Vec<Member> {
+    let (regionals, edges) = match dice.below(20) {
+        0 => (6, 24),
+        1..=5 => (dice.within(2..=4), dice.within(5..=10)),
+        _ => (dice.within(0..=2), dice.within(2..=5)),
+    };
+    let inner = Tiers::only(Tier::Regional).and(Tier::Shield);
+    let voters = (0..VOTERS).map(|at| (at % regions, "voter", inner));
+    let middle = (0..regionals).map(|at| (at % regions, "middle", Tiers::only(Tier::Regional)));
+    let outer = (0..edges).map(|at| (at % regions, "edge", Tiers::only(Tier::Edge)));
+    let kinds: Vec<(usize, &str, Tiers)> = voters.chain(middle).chain(outer).collect();
+    let kinds = kinds.into_iter().enumerate();
+    kinds
+        .map(|(number, (region, kind, tiers))| member(number, REGIONS[region], kind, tiers, dice))
+        .collect()
 }
 
 /// Clocks are wrong by up to a tenth, which is what all promises allow for.
@@ -218,8 +366,8 @@ mod tests {
 
     #[test]
     fn every_mesh_has_voters_edges_and_somebody_for_every_tier() {
-        for seed in 0..300 {
-            let scenario = Scenario::draw(Profile::Calm, &mut Dice::new(seed));
+        for (seed, level) in (0..300).flat_map(|seed| Level::ALL.map(|level| (seed, level))) {
+            let scenario = Scenario::draw(level, Profile::Calm, &mut Dice::new(seed));
             let voters = &scenario.members[..VOTERS];
             assert!(voters.iter().all(|member| member.tiers.may_vote()), "seed {seed}");
             assert!(scenario.edges().count() > 0, "seed {seed}");

@@ -1,7 +1,8 @@
 //! The stage: the pretend world of one run, and the processes of its nodes coming and going.
 //!
-//! A process is the real `serve::World` and the real `follow::Follow` with pretend ports; its disk
-//! stays on the stage when it is killed, everything else goes with it.
+//! A process is the real `serve::World` and the real `follow::Follow` with pretend ports; its disks
+//! stay on the stage when it is killed, everything else goes with it. What stands under the two
+//! stories is real or pretended, by the level of the run.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,24 +10,28 @@ use std::time::Duration;
 
 use consensus::{Group, MemoryDisk, autopilot};
 use control::CommandId;
-use follow::{Follow, Ports};
+use follow::{Follow, Ports, Replica, Role, Shelf};
 use membership::Neighbours;
-use model::Member;
 use model::limits::{OBJECT_BYTES_MAX, SILENCE};
+use model::{LogPosition, Member, Moment};
 use serve::{Fills, Flights, NoCountries, World};
 
+use crate::content::DISTRIBUTIONS;
 use crate::dice::Dice;
 use crate::disk::Disk;
-use crate::executor::Owner;
+use crate::executor::{Clock, Owner};
 use crate::gossip;
-use crate::host::{self, Host, Journal, Ledger, Stock};
-use crate::mutants::{Dress, Mutant};
-use crate::network::{Caller, Listener, Network};
+use crate::hearsay::Board;
+use crate::host::{self, Counts, Host, Journal, Machine, Stock};
+use crate::mutants::{Dress, Mutant, without_map};
+use crate::network::{Caller, Ground, Listener, Network};
+use crate::operators;
 use crate::origin::{Origin, Road};
+use crate::parliament::{Chair, Parliament};
 use crate::raft::{self, Log, Station};
-use crate::scenario::VOTERS;
+use crate::scenario::{Caches, Level, Shelves, VOTERS};
 use crate::setting::Setting;
-use crate::store;
+use crate::store::{self, Watched};
 
 /// A running process of a node.
 #[derive(Clone)]
@@ -38,16 +43,17 @@ pub(crate) struct Process {
     /// What takes commands.
     pub(crate) follow: Arc<Follow>,
     /// Its part of the Raft group.
-    pub(crate) group: Group,
-    /// Whether it founded the mesh.
-    pub(crate) founded: Arc<AtomicBool>,
+    pub(crate) group: Arc<dyn follow::Group>,
+    /// That part, if it is real, and whether this process founded the mesh.
+    pub(crate) real: Option<(Group, Arc<AtomicBool>)>,
     host: Arc<Host>,
 }
 
 impl Process {
     /// Whether it may be shown to viewers: caught up, and with something to serve.
     pub(crate) fn is_ready(&self) -> bool {
-        self.follow.is_caught_up() && self.follow.replica.state().distributions().next().is_some()
+        let state = self.follow.replica.state();
+        self.follow.is_caught_up() && state.distributions().count() == DISTRIBUTIONS.len()
     }
 }
 
@@ -61,7 +67,6 @@ pub(crate) enum Halt {
 }
 
 /// What of a node outlives its processes.
-#[derive(Default)]
 struct Disks {
     /// Of the Raft group.
     raft: Mutex<MemoryDisk>,
@@ -69,9 +74,27 @@ struct Disks {
     relapse: Mutex<Option<MemoryDisk>>,
     /// Of a node that follows.
     shelf: Arc<Disk>,
+    /// Until when the lease of the last process was good, which nobody may go by.
+    last_lease: Mutex<Option<Moment>>,
+    /// The cache, as far as it outlives a process.
+    cache: Arc<store::Memory>,
 }
 
 impl Disks {
+    fn new(entries_max: usize) -> Disks {
+        Disks {
+            raft: Mutex::default(),
+            relapse: Mutex::default(),
+            shelf: Arc::default(),
+            last_lease: Mutex::default(),
+            cache: Arc::new(store::Memory::new(entries_max)),
+        }
+    }
+
+    fn last_lease(&self) -> MutexGuard<'_, Option<Moment>> {
+        self.last_lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn raft(&self) -> MutexGuard<'_, MemoryDisk> {
         self.raft.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -79,6 +102,21 @@ impl Disks {
     fn relapse(&self) -> MutexGuard<'_, Option<MemoryDisk>> {
         self.relapse.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What pretends to be a Raft group and gossip.
+struct Pretence {
+    parliament: Arc<Parliament>,
+    board: Arc<Board>,
+}
+
+/// What stands under the two stories of one process.
+struct Under {
+    group: Arc<dyn follow::Group>,
+    real: Option<(Group, Arc<AtomicBool>)>,
+    ground: Option<Ground>,
+    placing: Arc<dyn serve::Members>,
+    following: Arc<dyn follow::Members>,
 }
 
 /// The pretend world of one run.
@@ -91,6 +129,7 @@ pub(crate) struct Stage {
     pub(crate) origin: Arc<Origin>,
     mutant: Option<Mutant>,
     disks: Vec<Disks>,
+    pretence: Option<Pretence>,
     processes: Mutex<Vec<Option<Process>>>,
     owners: AtomicU32,
     dice: Arc<Mutex<Dice>>,
@@ -105,13 +144,19 @@ impl Stage {
     ) -> Arc<Stage> {
         let nodes = setting.scenario.members.len();
         let network = Network::new(setting.clone(), dice.fork());
-        let origin = Origin::new(setting.clone(), dice.fork());
+        let origin = Origin::new(setting.clone(), mutant, dice.fork());
+        let entries_max = setting.scenario.store_entries_max;
+        let pretence = match setting.scenario.level {
+            Level::L0 => Some(Pretence::begin(&setting, &network, dice)),
+            Level::L1 => None,
+        };
         Arc::new(Stage {
             setting,
             network,
             origin,
             mutant,
-            disks: (0..nodes).map(|_| Disks::default()).collect(),
+            pretence,
+            disks: (0..nodes).map(|_| Disks::new(entries_max)).collect(),
             processes: Mutex::new(vec![None; nodes]),
             owners: AtomicU32::new(1),
             dice: Arc::new(Mutex::new(dice.fork())),
@@ -136,16 +181,18 @@ impl Stage {
     /// Who leads the group: of several who believe so, the one of the latest term.
     pub(crate) fn leader(&self) -> Option<usize> {
         let role = |node: usize| Some(self.process(node)?.group.role());
-        let leading = |node: &usize| role(*node).is_some_and(|role| role.leads);
-        let nodes = (0..self.disks.len()).filter(leading);
+        let leads = |node: &usize| role(*node).is_some_and(|Role { leads, .. }| leads);
+        let nodes = (0..self.disks.len()).filter(leads);
         nodes.max_by_key(|node| role(*node).map(|role| role.term))
     }
 
     /// Whether the group has as many voters as a mesh of this size wants at first.
     pub(crate) fn has_voters(&self) -> bool {
-        let role = |node| Some(self.process(node)?.group.role());
-        let role = self.leader().and_then(role);
-        role.is_some_and(|role| role.voters.len() >= VOTERS && !role.joint)
+        let process = self.leader().and_then(|leader| self.process(leader));
+        process.is_some_and(|process| match process.real {
+            Some((group, _)) => group.role().voters.len() >= VOTERS && !group.role().joint,
+            None => true,
+        })
     }
 
     /// Starts a process of `node` on what its disks hold.
@@ -153,88 +200,113 @@ impl Stage {
         let owner = Owner(self.owners.fetch_add(1, Ordering::Relaxed));
         let (setting, network) = (self.setting.clone(), self.network.clone());
         let station = Station { setting, network, node, owner, replica: Arc::default() };
-        let disk = self.disks[node].raft().clone();
-        if self.mutant == Some(Mutant::Amnesia) {
-            *self.disks[node].relapse() = Some(disk.copy());
-        }
-        let group = raft::open(&station, &disk).await;
+        let under = match &self.pretence {
+            Some(pretence) => pretence.open(&station),
+            None => self.open(&station).await,
+        };
         let recovered = self.disks[node].shelf.recover(&station.replica);
         debug_assert!(recovered.is_ok(), "a disk holds what this build wrote: {recovered:?}");
-        self.run(station, group);
+        self.run(station, under);
         self.setting.note(format_args!("{} starts", self.setting.name(node)));
     }
 
-    /// The real node, with all that it does beside its stories.
-    fn run(&self, station: Station, group: Group) {
-        let (node, owner, replica) = (station.node, station.owner, station.replica.clone());
-        let gossip = gossip::start(&station);
-        let neighbours = Arc::new(Neighbours::new(gossip.clone(), replica));
-        let (clock, rate) = (self.setting.clock.clone(), self.setting.scenario.rates[node]);
-        let host = Arc::new(Host::boot(clock, owner, rate, self.dice.clone()));
-        let process = self.process_of(&station, &host, &group, &neighbours);
-        let Process { world, follow, .. } = process.clone();
-        self.network.listen(
-            node,
-            Listener {
-                owner,
-                world,
-                follow: follow.clone(),
-                group: group.clone(),
-                gossip: gossip.clone(),
-                neighbours: neighbours.clone(),
-            },
-        );
+    /// The real Raft group and gossip.
+    async fn open(&self, station: &Station) -> Under {
+        let disks = &self.disks[station.node];
+        let disk = disks.raft().clone();
+        if self.mutant == Some(Mutant::Amnesia) {
+            *disks.relapse() = Some(disk.copy());
+        }
+        let group = raft::open(station, &disk).await;
+        let gossip = gossip::start(station);
+        let neighbours = Arc::new(Neighbours::new(gossip.clone(), station.replica.clone()));
         let clock = &self.setting.clock;
         let looking = neighbours.clone();
-        clock.spawn(owner, async move { looking.run().await });
-        clock.spawn(owner, gossip::publish(station, gossip, group.clone()));
-        let rules = autopilot::Rules::default();
-        clock.spawn(owner, raft::look_after(group, neighbours, host, rules));
+        clock.spawn(station.owner, async move { looking.run().await });
+        clock.spawn(station.owner, gossip::publish(station.clone(), gossip.clone(), group.clone()));
+        let founded = Arc::new(AtomicBool::new(false));
+        Under {
+            group: Arc::new(Log { group: group.clone(), founded: founded.clone() }),
+            real: Some((group.clone(), founded)),
+            placing: neighbours.clone(),
+            following: neighbours.clone(),
+            ground: Some(Ground { group, gossip, neighbours }),
+        }
+    }
+
+    /// The node, with all that it does beside its stories.
+    fn run(&self, station: Station, under: Under) {
+        let (node, owner, replica) = (station.node, station.owner, station.replica.clone());
+        let Setting { clock, scenario, .. } = &*self.setting;
+        let up_for = Duration::from_secs(60 + 1_000 * node as u64);
+        let counts = match self.mutant {
+            Some(Mutant::StoppedClock) => Counts::Awake,
+            Some(_) | None => Counts::Always,
+        };
+        let machine = Machine { rate: scenario.rates[node], up_for, counts };
+        let host = Arc::new(Host::boot(clock.clone(), owner, machine, self.dice.clone()));
+        let process = self.process_of(&station, &host, &under);
+        let Process { world, follow, .. } = process.clone();
+        let (members, ground) = (under.placing.clone(), under.ground.clone());
+        let listener = Listener {
+            owner,
+            world: world.clone(),
+            follow: follow.clone(),
+            mutant: self.mutant,
+            members,
+            ground,
+        };
+        self.network.listen(node, listener);
+        if let Some((group, _)) = under.real {
+            let rules = autopilot::Rules::default();
+            clock.spawn(owner, raft::look_after(group, under.following, host, rules));
+        }
         clock.spawn(owner, async move { follow::run(&follow).await });
+        clock.spawn(owner, sweep(clock.clone(), world, replica));
         self.lock()[node] = Some(process);
     }
 
     /// The real stories on pretend ports.
-    fn process_of(
-        &self,
-        station: &Station,
-        host: &Arc<Host>,
-        group: &Group,
-        neighbours: &Arc<Neighbours>,
-    ) -> Process {
+    fn process_of(&self, station: &Station, host: &Arc<Host>, under: &Under) -> Process {
         let Station { setting, network, node, owner, replica } = station.clone();
         let Setting { scenario, .. } = &*setting;
         let Member { name, region, tiers, .. } = scenario.members[node].clone();
-        let dress = Dress { mutant: self.mutant, node, replica: replica.clone() };
+        let last_lease = *self.disks[node].last_lease();
+        let dress = Dress { mutant: self.mutant, node, replica: replica.clone(), last_lease };
         let caller = Arc::new(Caller { network, node });
-        let (founded, stock) = (Arc::new(AtomicBool::new(false)), Arc::new(Stock::default()));
+        let stock = Arc::new(Stock::default());
         let ports = Ports {
             host: host.clone(),
-            group: Arc::new(Log { group: group.clone(), founded: founded.clone() }),
+            group: dress.group(under.group.clone()),
             peers: dress.follow_peers(caller.clone()),
-            members: neighbours.clone(),
+            members: under.following.clone(),
             shelf: dress.shelf(self.disks[node].shelf.clone()),
-            cache: stock.clone(),
+            cache: dress.cache(stock.clone()),
         };
         let follow = Follow::new(name.clone(), ports, replica.clone());
         follow.add_seed(setting.name(0).clone());
+        let kept = match scenario.caches {
+            Caches::Warm => self.disks[node].cache.clone(),
+            Caches::Cold => Arc::new(store::Memory::new(scenario.store_entries_max)),
+        };
         let world = Arc::new(World {
             name,
             region,
             tiers,
             host: host.clone(),
-            store: dress.store(Arc::new(store::Memory::new(scenario.store_entries_max))),
+            store: dress.store(Arc::new(Watched { inner: kept, node, setting: setting.clone() })),
             peers: dress.serve_peers(caller),
-            origins: Arc::new(Road { origin: self.origin.clone(), node, replica }),
-            members: dress.members(neighbours.clone()),
-            ledger: Arc::new(Ledger(follow.clone())),
+            origins: dress.origins(Arc::new(Road { origin: self.origin.clone(), node, replica })),
+            members: dress.members(under.placing.clone()),
+            ledger: dress.ledger(&follow),
             journal: Arc::new(Journal),
             fills: Fills::new(4 * OBJECT_BYTES_MAX),
             flights: Flights::default(),
             countries: Arc::new(NoCountries),
         });
         stock.connect(&world);
-        Process { owner, world, follow, group: group.clone(), founded, host: host.clone() }
+        let (group, real) = (under.group.clone(), under.real.clone());
+        Process { owner, world, follow, group, real, host: host.clone() }
     }
 
     /// Kills the process of `node`.
@@ -248,6 +320,23 @@ impl Stage {
             *raft = older;
         }
         drop(raft);
+        if let Some(Pretence { parliament, board }) = &self.pretence {
+            parliament.leave(node);
+            board.leave(node);
+        }
+        let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.setting.scenario.shelves {
+            Shelves::Torn if dice.chance(60) => disks.shelf.tear(dice.within(1..=3)),
+            Shelves::Torn | Shelves::Whole => {}
+        }
+        drop(dice);
+        disks.cache.forget_proofs();
+        *disks.last_lease() = process.follow.valid_until();
+        if self.mutant == Some(Mutant::TornSnapshot) {
+            let position = disks.shelf.last();
+            let snapshot = without_map(&self.setting.history.write(), position);
+            disks.shelf.replace(position, snapshot);
+        }
         self.setting.clock.kill(process.owner);
         self.setting.note(format_args!("{} is killed", self.setting.name(node)));
         let mut records = self.setting.history.write();
@@ -285,5 +374,49 @@ impl Stage {
     /// An id for a command.
     pub(crate) fn new_id(&self) -> CommandId {
         CommandId(host::roll(&self.dice))
+    }
+}
+
+impl Pretence {
+    fn begin(setting: &Arc<Setting>, network: &Arc<Network>, dice: &mut Dice) -> Pretence {
+        let founding = operators::founding(&setting.scenario);
+        let under = (setting.clone(), network.clone());
+        let parliament = Parliament::new(under.0, under.1, (VOTERS, &founding), dice.fork());
+        let board = Board::new(setting.clone(), network.clone());
+        setting.clock.spawn(Owner::WORLD, board.clone().look_around(dice.fork()));
+        Pretence { parliament, board }
+    }
+
+    fn open(&self, station: &Station) -> Under {
+        let Station { node, owner, replica, .. } = station;
+        let chair = Arc::new(Chair { parliament: self.parliament.clone(), node: *node });
+        let hearsay = self.board.join(*node, *owner, (chair.clone(), replica.clone()));
+        self.parliament.open(*node, *owner, replica);
+        Under {
+            group: chair,
+            real: None,
+            ground: None,
+            placing: hearsay.clone(),
+            following: hearsay,
+        }
+    }
+}
+
+/// Between two sweeps of a cache.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Returns the bytes of copies that purges have killed, as the real node does.
+async fn sweep(clock: Clock, world: Arc<World>, replica: Arc<Replica>) {
+    let mut swept_at = LogPosition::ZERO;
+    loop {
+        clock.sleep(SWEEP).await;
+        let applied = replica.applied();
+        let mut after = None;
+        while applied != swept_at {
+            after = serve::sweep(&world, after).next;
+            if after.is_none() {
+                swept_at = applied;
+            }
+        }
     }
 }

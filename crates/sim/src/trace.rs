@@ -26,6 +26,7 @@ pub(crate) struct Trace {
 
 struct Inner {
     hash: Xxh3,
+    last: Duration,
     line: String,
     lines: Vec<String>,
 }
@@ -33,7 +34,12 @@ struct Inner {
 impl Trace {
     /// An empty trace.
     pub(crate) fn new(keep: Keep) -> Trace {
-        let inner = Inner { hash: Xxh3::new(), line: String::new(), lines: Vec::new() };
+        let inner = Inner {
+            hash: Xxh3::new(),
+            last: Duration::ZERO,
+            line: String::new(),
+            lines: Vec::new(),
+        };
         Trace { keep, inner: Mutex::new(inner) }
     }
 
@@ -44,7 +50,7 @@ impl Trace {
     /// Notes an event in words.
     pub(crate) fn note(&self, now: Duration, event: fmt::Arguments<'_>) {
         let mut inner = self.lock();
-        let Inner { hash, line, lines } = &mut *inner;
+        let Inner { hash, line, lines, .. } = &mut *inner;
         line.clear();
         let written = write!(line, "{:10.3} ms  {event}", now.as_secs_f64() * 1e3);
         debug_assert!(written.is_ok(), "a String takes everything");
@@ -57,8 +63,14 @@ impl Trace {
     /// Notes a step that has no words.
     pub(crate) fn step(&self, now: Duration, what: u64) {
         let mut inner = self.lock();
+        inner.last = now;
         inner.hash.update(&now.as_nanos().to_le_bytes());
         inner.hash.update(&what.to_le_bytes());
+    }
+
+    /// When the last step was taken.
+    pub(crate) fn last(&self) -> Duration {
+        self.lock().last
     }
 
     /// The hash so far, and the lines so far if they are kept.

@@ -19,6 +19,9 @@ use crate::history::{Answer, Ending, Visit};
 use crate::origin::{X_VARIANT, X_VERSION, tag};
 use crate::stage::{Process, Stage};
 
+/// Edges that a crowd comes to at once, at most.
+const CROWD: usize = 6;
+
 /// What one viewer does.
 #[derive(Clone, Copy, Debug)]
 struct Wish {
@@ -52,7 +55,7 @@ pub(crate) async fn come(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
                 send(&stage, &mut dice, node, page);
             }
         }
-        let pause = dice.millis(10..=90);
+        let pause = dice.millis(10..=stage.setting.scenario.pace.viewers_ms);
         stage.setting.clock.sleep(pause).await;
     }
 }
@@ -65,7 +68,11 @@ pub(crate) fn favourite(stage: &Stage, dice: &mut Dice) -> usize {
 
 /// Everybody wants `page` at every edge, now.
 pub(crate) fn crowd(stage: &Arc<Stage>, dice: &mut Dice, page: usize) {
-    for node in stage.ready(stage.setting.scenario.edges()) {
+    let mut edges = stage.ready(stage.setting.scenario.edges());
+    while edges.len() > CROWD {
+        edges.swap_remove(dice.below(edges.len()));
+    }
+    for node in edges {
         for _ in 0..dice.within(1..=3) {
             send(stage, dice, node, page);
         }
@@ -107,8 +114,10 @@ async fn visit(stage: Arc<Stage>, process: Process, number: usize, wish: Wish) {
     stage
         .setting
         .note(format_args!("visit {number}: {name} says {status}, {version:?} of {wish:?}"));
-    write(&stage, number, |visit| visit.answer = Some(Answer { at, status, version, ending }));
-    let ending = read(&stage, wish, version, response).await;
+    write(&stage, number, |visit| {
+        visit.answer = Some(Answer { at, status, version, ending, last_piece: None });
+    });
+    let ending = read(&stage, (number, wish), version, response).await;
     stage.setting.note(format_args!("visit {number}: {ending:?}"));
     write(&stage, number, |visit| {
         if let Some(answer) = &mut visit.answer {
@@ -151,13 +160,18 @@ fn request(stage: &Stage, wish: Wish) -> Request {
 }
 
 /// The version that a head names, in a field of its own or in its entity tag.
-fn version_of(headers: &HeaderMap) -> Option<u64> {
+pub(crate) fn version_of(headers: &HeaderMap) -> Option<u64> {
     let named = headers.get(X_VERSION).and_then(|value| value.to_str().ok()?.parse().ok());
     named.or_else(|| headers.get(ETAG)?.to_str().ok()?.split('-').nth(1)?.parse().ok())
 }
 
 /// Reads the body to its end and says how it ended.
-async fn read(stage: &Stage, wish: Wish, version: Option<u64>, response: Response) -> Ending {
+async fn read(
+    stage: &Stage,
+    (number, wish): (usize, Wish),
+    version: Option<u64>,
+    response: Response,
+) -> Ending {
     let Some(version) = version else { return Ending::Whole };
     let Some(expected) = expected(stage, wish, version, &response) else {
         return Ending::Wrong("its Content-Range is not of this version".into());
@@ -168,6 +182,7 @@ async fn read(stage: &Stage, wish: Wish, version: Option<u64>, response: Respons
         return Ending::Wrong("its Content-Length is not of this version".into());
     }
     let mut left = expected.clone();
+    let comes_in_pieces = matches!(response.body, Body::Stream { .. });
     let mut body = response.body.into_stream();
     while let Some(chunk) = body.next().await {
         let Ok(chunk) = chunk else { return Ending::Broken };
@@ -177,6 +192,12 @@ async fn read(stage: &Stage, wish: Wish, version: Option<u64>, response: Respons
             return Ending::Wrong(format!("from byte {at} on it is not version {version}"));
         }
         left = left.slice(piece.len()..);
+        if comes_in_pieces {
+            let now = stage.setting.now();
+            write(stage, number, |visit| {
+                visit.answer.iter_mut().for_each(|answer| answer.last_piece = Some(now));
+            });
+        }
         stage.setting.clock.sleep(wish.pace).await;
     }
     match left.len() {

@@ -1,62 +1,71 @@
 //! No old content: what was purged is not served again.
 //!
-//! Two promises. *To the operator*: once a receipt says without reservation that every live node
-//! has applied a purge, no node that it names answers a request sent later with a version from
-//! before the purge was called. Nodes that the leader held for dead are not named, and not judged:
-//! fencing them is for leases. *Of every node, always*: what it had itself applied when a request
-//! arrived, it obeys, dead to the others or not, restarted or not.
+//! *Fenced*: once a caller was told so, no node anywhere answers a request sent later with a version
+//! from before the purge was called: alive or dead to the others, cut off, stopped and gone on,
+//! restarted. *Monotonic*: what a node had itself applied when a request arrived it obeys, and for
+//! ever after: no restart, snapshot, compaction or answer of a peer brings older content back.
 
 use std::collections::BTreeMap;
 
 use control::{CommandId, Envelope};
-use model::LogPosition;
 use model::limits::COMMAND_BYTES_MAX;
+use model::{Effect, LogPosition};
 use wire::codec;
 use wire::log::Entry;
 
 use super::{Case, Promise, Violation};
 use crate::history::{Purge, Records, Visit};
 
-/// Reads the history for content that had been purged.
-pub(crate) fn check(case: &Case<'_>) -> Vec<Violation> {
-    let positions = positions(case.records);
+/// Answers with a version that a purge for good covers, whether or not they were right.
+pub(crate) fn older<'a>(case: &'a Case<'_>) -> impl Iterator<Item = (&'a Visit, &'a Purge, u64)> {
+    case.records.visits.iter().flat_map(|visit| {
+        let version = visit.answer.as_ref().and_then(|answer| answer.version);
+        let purges = case.records.purges.iter().filter(move |purge| {
+            let covered = purge.covered.get(&visit.page);
+            let is_older =
+                covered.zip(version).is_some_and(|(current, version)| version < *current);
+            is_older && purge.effect == Effect::Hard
+        });
+        purges.map(move |purge| (visit, purge, version.unwrap_or_default()))
+    })
+}
+
+/// Reads the history for content that was purged and had been said to be gone.
+pub(crate) fn fenced(case: &Case<'_>) -> Vec<Violation> {
     let mut broken = Vec::new();
-    for visit in &case.records.visits {
-        let Some(version) = visit.answer.as_ref().and_then(|answer| answer.version) else {
-            continue;
-        };
-        for purge in &case.records.purges {
-            let older = purge.covered.get(&visit.page).is_some_and(|current| version < *current);
-            if !older {
-                continue;
-            }
-            let position = positions.get(&purge.id);
-            let Some(why) = bound(case, purge, position, visit) else { continue };
-            let (at, url, name) = (visit.at, case.url(visit.page), case.name(visit.node));
-            let (scope, called) = (&purge.scope, purge.called);
-            let how = format!(
-                "{name} answered with version {version} of {url}, older than the purge of {scope} \
-                 called at {called:?}, {why}",
-            );
-            broken.push(Violation { promise: Promise::NoOld, at, how });
+    for (visit, purge, version) in older(case) {
+        let Some((at, _)) = purge.fenced().filter(|(at, _)| visit.at > *at) else { continue };
+        let why = format!("which was said to be fenced at {at:?}");
+        broken.push(violation(case, Promise::Fenced, (visit, purge, version), &why));
+    }
+    broken
+}
+
+/// Reads the history for content that the node itself knew to be gone.
+pub(crate) fn monotonic(case: &Case<'_>) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    for (visit, purge, version) in older(case) {
+        if case.position(purge).is_some_and(|position| visit.applied >= position) {
+            let why = "which it had applied before the request came";
+            broken.push(violation(case, Promise::Monotonic, (visit, purge, version), why));
         }
     }
     broken
 }
 
-/// Why `purge` binds the answer to `visit`, if it does.
-fn bound(
+fn violation(
     case: &Case<'_>,
-    purge: &Purge,
-    position: Option<&LogPosition>,
-    visit: &Visit,
-) -> Option<String> {
-    if position.is_some_and(|position| visit.applied >= *position) {
-        return Some("which it had applied before the request came".into());
-    }
-    let (at, receipt) = purge.applied_everywhere()?;
-    let named = receipt.progressed.applied.iter().any(|(name, _)| name == case.name(visit.node));
-    (named && visit.at > at).then(|| format!("which it was said to have applied at {at:?}"))
+    promise: Promise,
+    (visit, purge, version): (&Visit, &Purge, u64),
+    why: &str,
+) -> Violation {
+    let (at, url, name) = (visit.at, case.url(visit.page), case.name(visit.node));
+    let (scope, called) = (&purge.scope, purge.called);
+    let how = format!(
+        "{name} answered with version {version} of {url}, older than the purge of {scope} called \
+         at {called:?}, {why}",
+    );
+    Violation { promise, at, how }
 }
 
 /// Where each command first stands in the log.

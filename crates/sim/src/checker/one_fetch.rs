@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Case, Promise, Violation};
-use crate::content::{Keeping, Page, Validator};
+use crate::content::{Front, Keeping, Page, Validator};
 use crate::history::{Fetch, FetchEnd};
 use crate::scenario::Profile;
 
@@ -49,6 +49,20 @@ pub(crate) fn check(case: &Case<'_>) -> Vec<Violation> {
     broken
 }
 
+/// Reads the history for second fetches of what only others' purges can have done away with.
+pub(crate) fn isolation(case: &Case<'_>) -> Vec<Violation> {
+    let of = |page: usize| &case.scenario.site.pages[page].attributes.distribution;
+    let others = |at: Duration, page: usize| {
+        let near = |called: Duration| called <= at && called + ON_ITS_WAY >= at;
+        case.records.purges.iter().any(|one| near(one.called) && one.distribution != *of(page))
+    };
+    let again = check(case).into_iter().filter_map(|violation| {
+        let fetch = case.records.fetches.iter().find(|fetch| fetch.at == violation.at)?;
+        others(fetch.at, fetch.page).then_some(violation)
+    });
+    again.map(|violation| Violation { promise: Promise::Isolation, ..violation }).collect()
+}
+
 /// How many purges of the page were on their way between two fetches.
 fn on_their_way(case: &Case<'_>, first: &Fetch, last: &Fetch) -> usize {
     let purges = case.records.purges.iter();
@@ -58,6 +72,7 @@ fn on_their_way(case: &Case<'_>, first: &Fetch, last: &Fetch) -> usize {
 
 fn is_fetched_once(page: &Page) -> bool {
     match page.keeping {
+        Keeping::MaxAge(_) if page.front == Front::Cache => false,
         Keeping::Never => false,
         Keeping::MaxAge(seconds) => seconds > A_RUN || page.validator == Validator::Tag,
     }

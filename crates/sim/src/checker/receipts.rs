@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use control::CommandId;
-use model::{LogPosition, Tags};
+use model::{Effect, LogPosition};
 
 use super::{Case, Promise, Violation, no_old};
 use crate::history::{Fork, Purge, Sample};
@@ -55,10 +55,11 @@ fn twice(
 ) -> Option<Violation> {
     let (name, state) = (case.name(sample.node), &sample.state);
     for (number, page) in case.scenario.site.pages.iter().enumerate() {
-        let covering = case.records.purges.iter().filter(|one| one.covered.contains_key(&number));
+        let covers = |one: &&Purge| one.effect == Effect::Hard && one.covered.contains_key(&number);
+        let covering = case.records.purges.iter().filter(covers);
         let last = covering.filter_map(|purge| positions.get(&purge.id).copied());
         let last = last.filter(|position| *position <= state.applied()).max();
-        let holds = state.last_hard_purge(&page.attributes, &Tags::NONE);
+        let holds = state.last_hard_purge(&page.attributes, &page.tags());
         if last.is_some_and(|last| last != holds) {
             let (url, last) = (case.url(number), last.unwrap_or_default());
             let how =

@@ -4,9 +4,11 @@
 //! node in its state would say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::Guard;
 use bytes::Bytes;
+use control::Standing;
 use follow::{Replica, Shelf};
 use model::limits::CAPACITY_MAX;
 use model::{CacheKey, LogPosition, Member, NodeName};
@@ -16,31 +18,27 @@ use serve::{Entry, Mesh};
 
 use crate::dice::Dice;
 
-/// Returns what it keeps as if it had been fetched just now.
-pub(super) struct Sticky {
+/// Returns what it keeps in another shape.
+pub(super) struct Altered {
     /// The honest port.
     pub(super) inner: Arc<dyn serve::Store>,
+    /// What becomes of a copy.
+    pub(super) alter: fn(&Replica, &Copy) -> Option<Copy>,
     /// What the node has applied.
     pub(super) replica: Arc<Replica>,
 }
 
-impl Sticky {
-    fn restamped(&self, copy: &Copy) -> Copy {
-        let mut object = copy.object.clone();
-        object.head.as_of = self.replica.applied();
-        Copy::new(object, copy.terms)
-    }
-}
-
-impl serve::Store for Sticky {
+impl serve::Store for Altered {
     fn find(&self, key: &CacheKey) -> Option<Arc<Entry>> {
         let entry = self.inner.find(key)?;
-        Some(match entry.as_ref() {
-            Entry::Varies(_) => entry,
-            Entry::Object(copy) => Arc::new(Entry::Object(self.restamped(copy))),
-            Entry::Manifest(copy) => Arc::new(Entry::Manifest(self.restamped(copy))),
-            Entry::Slice(copy) => Arc::new(Entry::Slice(self.restamped(copy))),
-        })
+        let altered = |copy: &Copy| (self.alter)(&self.replica, copy);
+        match entry.as_ref() {
+            Entry::Varies(_) => return Some(entry),
+            Entry::Object(copy) => altered(copy).map(Entry::Object),
+            Entry::Manifest(copy) => altered(copy).map(Entry::Manifest),
+            Entry::Slice(copy) => altered(copy).map(Entry::Slice),
+        }
+        .map(Arc::new)
     }
 
     fn keep(&self, key: CacheKey, entry: Arc<Entry>) {
@@ -55,6 +53,33 @@ impl serve::Store for Sticky {
         self.inner.drop_if(key, entry);
     }
 }
+
+/// As if it had been fetched just now.
+pub(super) fn sticky(replica: &Replica, copy: &Copy) -> Option<Copy> {
+    let mut object = copy.object.clone();
+    object.head.as_of = replica.applied();
+    Some(Copy::new(object, copy.terms))
+}
+
+/// What a purge has done away with is taken for stale: its validators are used.
+pub(super) fn revive(replica: &Replica, copy: &Copy) -> Option<Copy> {
+    let mut object = copy.object.clone();
+    let as_of = object.head.as_of;
+    if replica.state().standing(&object.attributes, &object.tags, as_of) == Standing::Old {
+        object.head.as_of = replica.applied();
+        object.head.initial_age = AGES;
+    }
+    Some(Copy::new(object, copy.terms))
+}
+
+/// What was fetched before the last change of the log is gone.
+pub(super) fn sweep_all(replica: &Replica, copy: &Copy) -> Option<Copy> {
+    let object = copy.object.clone();
+    (object.head.as_of >= replica.applied()).then(|| Copy::new(object, copy.terms))
+}
+
+/// More than any lifetime.
+const AGES: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Keeps nothing.
 pub(super) struct Forgetful;

@@ -13,6 +13,7 @@ use wire::log::{Ask, Submission};
 
 use super::pipe::Broken;
 use super::{Call, Line, Listener};
+use crate::mutants::{Mutant, forget_the_dead};
 
 /// Takes one call, to its end.
 pub(super) async fn take(listener: Listener, caller: NodeName, call: Call, line: Line) {
@@ -20,7 +21,13 @@ pub(super) async fn take(listener: Listener, caller: NodeName, call: Call, line:
         Call::Exchange => question(&listener, line).await.unwrap_or_default(),
         Call::Ask => ask(&listener, line).await.unwrap_or_default(),
         Call::Submit => submission(&listener, line).await.unwrap_or_default(),
-        Call::Follow => follow::feed(&listener.follow, caller, line.into_channel()).await,
+        Call::Follow => {
+            let mut channel = line.into_channel();
+            if listener.mutant == Some(Mutant::ForgetTheDead) {
+                channel = forget_the_dead(caller.clone(), channel);
+            }
+            follow::feed(&listener.follow, caller, channel).await;
+        }
         Call::Raft(from) => message(&listener, from, line).await.unwrap_or_default(),
     }
 }
@@ -61,7 +68,7 @@ async fn ask(listener: &Listener, mut line: Line) -> Option<()> {
 
 async fn message(listener: &Listener, from: Instance, mut line: Line) -> Option<()> {
     let frame = line.back.next().await?.ok()?;
-    let answer = listener.group.receive(from, frame).await;
+    let answer = listener.ground.as_ref()?.group.receive(from, frame).await;
     line.out.send(answer).await.ok()?;
     line.out.finish();
     Some(())

@@ -1,0 +1,26 @@
+//! The byte stop: once a purge is known to be fenced, not one more byte of what it covers leaves a
+//! node, of responses that began before it either.
+//!
+//! Bodies that were handed over whole have left the node at once; what is judged is what comes in
+//! pieces, by the time at which the node gave the last of them.
+
+use super::{Case, Promise, Violation, no_old};
+
+/// Reads the history for bytes that came too late.
+pub(crate) fn check(case: &Case<'_>) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    for (visit, purge, version) in no_old::older(case) {
+        let last = visit.answer.as_ref().and_then(|answer| answer.last_piece);
+        let (Some(last), Some((at, _))) = (last, purge.fenced()) else { continue };
+        if last <= at || visit.at > at {
+            continue;
+        }
+        let (url, name, scope) = (case.url(visit.page), case.name(visit.node), &purge.scope);
+        let how = format!(
+            "{name} sent bytes of version {version} of {url} at {last:?}, after the purge of \
+             {scope} was said to be fenced at {at:?}"
+        );
+        broken.push(Violation { promise: Promise::Stops, at: last, how });
+    }
+    broken
+}
