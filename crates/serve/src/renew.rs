@@ -34,7 +34,7 @@ enum Strength {
 pub(crate) enum Confirmed<'a> {
     /// The copy is still good, and as old as it was.
     Good(&'a Copy),
-    /// The softened copy is good again, as of that position (rule R14).
+    /// The softened or doubtful copy is good again, as of that position (rule R14).
     GoodAgain(LogPosition),
     /// A purge has done away with the copy meanwhile.
     Purged,
@@ -70,7 +70,7 @@ pub(crate) fn confirmed<'a>(
         (_, Strength::Any) if !caching::matches(ours, theirs) => Confirmed::Another,
         (_, Strength::Strong) if !caching::matches_strongly(ours, theirs) => Confirmed::Another,
         // What this node has not applied may hold a hard purge of the copy.
-        (Gate::Softened(..), Strength::Strong) => {
+        (Gate::Softened(..) | Gate::Unproven, Strength::Strong) => {
             Confirmed::GoodAgain(answer.head.as_of.min(judge.applied()))
         }
         (Gate::Serve(_) | Gate::Softened(..) | Gate::Unproven, _) => Confirmed::Good(copy),

@@ -13,7 +13,10 @@ One seed, one replayable mesh: the real nodes of Shoal in a pretend world, in vi
   sim SEED                  runs one seed and says what happened; fails if a promise was broken
   sim SEED --trace          prints every event as well
   sim --seeds N             runs N seeds and counts
-  sim --mutants             breaks one rule at a time and sees whether its checker notices
+  sim --mutants             breaks one rule at a time and sees whether its checker notices;
+                            with --level, only those that are looked for there
+
+  sim --replay N            runs N seeds in two processes each and compares their traces
 
   --level L                 l0 or l1 (l1): what is real beside the two stories of every node
   --profile P               calm, ordinary, heavy, correlated or all
@@ -25,11 +28,23 @@ The same seed takes the same steps everywhere: two runs with one hash went the s
 is looked into with its seed and --trace, and kept by its seed as a regression test.
 
 What is promised:
+  fenced     I1: what a fenced purge covers is served nowhere
+  stops      I2: nor is one more byte sent of what was under way
+  monotonic  I3: what a node has applied it obeys for ever
+  earliest   I4: no copy claims to be younger than the request that brought it
+  staleness  I5: a purge holds everywhere a lease after its commit
+  waiting    I6: the answer to a purge comes in time
+  receipts   I7: what was acknowledged is never lost and happens once
+  isolation  I8: one distribution's purges cost another nothing
   one_fetch  in calm weather the origin is asked once for each version of each page
-  no_old     what was purged is not served again
   whole      a body that ends cleanly is one version from end to end
   alive      a viewer at a living edge gets an answer, whoever else dies
-  receipts   what was acknowledged is never lost and happens once
+
+The full runs (cargo test runs a share of them):
+  cargo run --release -p sim -- --level l0 --seeds 2000     500 simulated hours
+  cargo run --release -p sim -- --seeds 200
+  cargo run --release -p sim -- --mutants
+  cargo run --release -p sim -- --replay 50
 ";
 
 /// What is wanted.
@@ -46,8 +61,10 @@ pub(crate) enum Wish {
         /// How many.
         count: u64,
     },
-    /// All mutants.
-    Mutants,
+    /// To see that so many seeds give the same trace in two processes.
+    Replay(u64),
+    /// All mutants, or those of one level.
+    Mutants(Option<Level>),
 }
 
 /// The command line.
@@ -81,6 +98,7 @@ pub(crate) enum Misread {
 struct Said {
     seed: Option<u64>,
     seeds: Option<u64>,
+    replay: Option<u64>,
     from: Option<u64>,
     profiles: Option<Vec<Profile>>,
     mutant: Option<Mutant>,
@@ -95,6 +113,7 @@ impl Arguments {
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--seeds" => said.seeds = Some(number("--seeds", words.next())?),
+                "--replay" => said.replay = Some(number("--replay", words.next())?),
                 "--from" => said.from = Some(number("--from", words.next())?),
                 "--profile" => said.profiles = Some(profiles(words.next())?),
                 "--level" => said.level = Some(level(words.next())?),
@@ -111,10 +130,13 @@ impl Said {
     fn mean(self) -> Result<Arguments, Misread> {
         let has = |flag: &str| self.flags.iter().any(|said| said == flag);
         let keep = if has("--trace") { Keep::Lines } else { Keep::Hash };
-        let (wish, usual) = match (self.seed, self.seeds) {
+        let (wish, usual) = match (self.seed, self.seeds.or(self.replay)) {
             _ if has("--help") || has("-h") => (Wish::Help, vec![]),
-            _ if has("--mutants") => (Wish::Mutants, vec![]),
+            _ if has("--mutants") => (Wish::Mutants(self.level), vec![]),
             (Some(seed), None) => (Wish::One(seed, keep), vec![Profile::Ordinary]),
+            (None, Some(count)) if self.seeds.is_none() => {
+                (Wish::Replay(count), vec![Profile::Ordinary, Profile::Heavy])
+            }
             (None, Some(count)) => {
                 let from = self.from.unwrap_or(0);
                 (Wish::Many { from, count }, Profile::ALL.into())
@@ -184,7 +206,7 @@ mod tests {
                 vec![Profile::Calm],
                 Some(Mutant::Deaf),
             ),
-            ("--mutants", Wish::Mutants, vec![], None),
+            ("--mutants", Wish::Mutants(None), vec![], None),
             ("7 --help", Wish::Help, vec![], None),
         ] {
             let level = if line.contains("l0") { Level::L0 } else { Level::L1 };

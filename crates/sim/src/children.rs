@@ -26,6 +26,19 @@ pub(crate) struct Errand {
     pub(crate) mutant: Option<Mutant>,
 }
 
+/// How much happened in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Virtual time.
+    pub(crate) seconds: u64,
+    /// Viewers' requests.
+    pub(crate) visits: u64,
+    /// Purges called.
+    pub(crate) purges: u64,
+    /// Of these, known to be fenced.
+    pub(crate) fenced: u64,
+}
+
 /// What a child reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct News {
@@ -33,6 +46,10 @@ pub(crate) struct News {
     pub(crate) verdict: String,
     /// Whether it came to its end and every promise was kept.
     pub(crate) good: bool,
+    /// The hash over all that happened.
+    pub(crate) trace: Option<String>,
+    /// How much of it there was.
+    pub(crate) counts: Counts,
     /// The promises that were broken, and how, in the order of time.
     pub(crate) violations: Vec<(Promise, String)>,
 }
@@ -65,7 +82,25 @@ fn read(good: bool, report: &str) -> News {
         let promise = Promise::ALL.into_iter().find(|promise| promise.as_str() == name)?;
         Some((promise, line.to_owned()))
     };
-    News { verdict, good, violations: lines.filter_map(violation).collect() }
+    let after = |word: &str| {
+        let line = report.lines().find(|line| line.trim_start().starts_with(word))?;
+        Some(line.trim_start().trim_start_matches(word).trim_start().to_owned())
+    };
+    let numbers = |word: &str| -> Vec<u64> {
+        let said = after(word).unwrap_or_default();
+        said.split(|letter: char| !letter.is_ascii_digit())
+            .filter_map(|one| one.parse().ok())
+            .collect()
+    };
+    let first = |numbers: Vec<u64>, at: usize| numbers.get(at).copied().unwrap_or_default();
+    let counts = Counts {
+        seconds: first(numbers("time "), 0),
+        visits: first(numbers("viewers "), 0),
+        purges: first(numbers("purges "), 0),
+        fenced: first(numbers("purges "), 1),
+    };
+    let trace = after("trace ");
+    News { verdict, good, trace, counts, violations: lines.filter_map(violation).collect() }
 }
 
 /// Does `work` with every item, several at once; what came of it is in the order of the items.
@@ -89,16 +124,20 @@ pub(crate) fn each<T: Sync, R: Send>(
 }
 
 /// Looks for a mutant: how many seeds it took until its checker caught it where the healthy mesh
-/// kept the promise; nothing if it survives [`SEEDS_MAX`] of them.
+/// kept the promise; nothing if it survives [`SEEDS_MAX`] of them. A few seeds are tried at once.
 pub(crate) fn hunt(hunted: Mutant) -> io::Result<Option<u64>> {
     let breaks = |seed, mutant| -> io::Result<bool> {
         let news =
             Errand { seed, level: hunted.level(), profile: hunted.profile(), mutant }.run()?;
         Ok(news.violations.iter().any(|(promise, _)| *promise == hunted.breaks()))
     };
-    for seed in 0..SEEDS_MAX {
-        if breaks(seed, Some(hunted))? && !breaks(seed, None)? {
-            return Ok(Some(seed + 1));
+    let seeds: Vec<u64> = (0..SEEDS_MAX).collect();
+    for some in seeds.chunks(thread::available_parallelism().map_or(1, usize::from)) {
+        let broken = each(some, |seed| breaks(*seed, Some(hunted)))?;
+        for seed in some.iter().zip(broken).filter(|(_, broken)| *broken).map(|(seed, _)| *seed) {
+            if !breaks(seed, None)? {
+                return Ok(Some(seed + 1));
+            }
         }
     }
     Ok(None)

@@ -30,7 +30,10 @@ fn main() -> ExitCode {
         Ok(Arguments { wish: Wish::Many { from, count }, profiles, mutant, level }) => {
             many(&mut out, (from, count, level), &profiles, mutant)
         }
-        Ok(Arguments { wish: Wish::Mutants, .. }) => mutants(&mut out),
+        Ok(Arguments { wish: Wish::Replay(count), profiles, level, .. }) => {
+            replay(&mut out, (count, level), &profiles)
+        }
+        Ok(Arguments { wish: Wish::Mutants(level), .. }) => mutants(&mut out, level),
         Err(error) => writeln!(io::stderr(), "{error}\ntry --help").map(|()| ExitCode::from(2)),
     };
     // A reader that went away, as `head` does, is no failure of the simulator.
@@ -66,11 +69,16 @@ fn many(
 ) -> io::Result<ExitCode> {
     let mut good = 0;
     printing::head(out)?;
-    for profile in profiles {
+    let seeds = from..from.saturating_add(count);
+    for (at, profile) in profiles.iter().enumerate() {
         let mut row = Row::of(*profile);
-        let seeds = from..from.saturating_add(count);
-        let errands: Vec<Errand> =
-            seeds.map(|seed| Errand { seed, level, profile: *profile, mutant }).collect();
+        let errands: Vec<Errand> = match level {
+            // Long runs share the seeds out among the profiles.
+            Level::L0 => seeds.clone().skip(at).step_by(profiles.len()),
+            Level::L1 => seeds.clone().skip(0).step_by(1),
+        }
+        .map(|seed| Errand { seed, level, profile: *profile, mutant })
+        .collect();
         for (errand, news) in errands.iter().zip(children::each(&errands, Errand::run)?) {
             row.add(errand, news);
         }
@@ -80,13 +88,40 @@ fn many(
     Ok(exit(good, profiles.len()))
 }
 
+/// Runs many seeds twice and compares.
+fn replay(
+    out: &mut impl Write,
+    (count, level): (u64, Level),
+    profiles: &[Profile],
+) -> io::Result<ExitCode> {
+    let (mut same, mut all) = (0, 0);
+    for profile in profiles {
+        let errand = |seed| Errand { seed, level, profile: *profile, mutant: None };
+        let errands: Vec<Errand> = (0..count).map(errand).collect();
+        let one = children::each(&errands, Errand::run)?;
+        let other = children::each(&errands, Errand::run)?;
+        for (errand, pair) in errands.iter().zip(one.iter().zip(&other)) {
+            all += 1;
+            let is_same = pair.0 == pair.1 && pair.0.trace.is_some();
+            same += usize::from(is_same);
+            if !is_same {
+                writeln!(out, "two traces differ: {}", printing::replay(errand))?;
+            }
+        }
+    }
+    writeln!(out, "{same} of {all} runs had the same trace in two processes")?;
+    Ok(exit(same, all))
+}
+
 /// Lets every mutant loose and says how soon it was caught.
-fn mutants(out: &mut impl Write) -> io::Result<ExitCode> {
+fn mutants(out: &mut impl Write, level: Option<Level>) -> io::Result<ExitCode> {
     let mut caught = 0;
     let (mutant, rule, breaks) = ("mutant", "rule", "breaks");
     writeln!(out, "{mutant:<16} {rule:<4} {breaks:<10} level {:<10} {:>5}", "profile", "seeds")?;
-    let hunts = children::each(&Mutant::ALL, |mutant| children::hunt(*mutant))?;
-    for (mutant, seeds) in Mutant::ALL.into_iter().zip(hunts) {
+    let wanted = |mutant: &Mutant| level.is_none_or(|level| mutant.level() == level);
+    let hunted: Vec<Mutant> = Mutant::ALL.into_iter().filter(wanted).collect();
+    for mutant in &hunted {
+        let seeds = children::hunt(*mutant)?;
         caught += usize::from(seeds.is_some());
         let told = match seeds {
             Some(seeds) => seeds.to_string(),
@@ -95,6 +130,7 @@ fn mutants(out: &mut impl Write) -> io::Result<ExitCode> {
         let (name, rule, promise) = (mutant.as_str(), mutant.rule(), mutant.breaks());
         let (level, profile) = (mutant.level(), mutant.profile());
         writeln!(out, "{name:<16} {rule:<4} {promise:<10} {level:<5} {profile:<10} {told:>5}")?;
+        out.flush()?;
     }
-    Ok(exit(caught, Mutant::ALL.len()))
+    Ok(exit(caught, hunted.len()))
 }

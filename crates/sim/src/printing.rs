@@ -7,10 +7,10 @@ use std::io::{self, Write};
 
 use sim::{Profile, Promise, Report, Setup, Tally};
 
-use crate::children::{Errand, News};
+use crate::children::{Counts, Errand, News};
 
 /// The command that makes a run again.
-fn replay(errand: &Errand) -> String {
+pub(crate) fn replay(errand: &Errand) -> String {
     format!("cargo run -p sim -- {}", errand.arguments().join(" "))
 }
 
@@ -46,7 +46,8 @@ pub(crate) fn report(out: &mut impl Write, report: &Report) -> io::Result<()> {
 
 /// Prints the head of the table of many seeds.
 pub(crate) fn head(out: &mut impl Write) -> io::Result<()> {
-    write!(out, "{:<10} {:>7} {:>7} {:>7}", "profile", "seeds", "good", "stuck")?;
+    write!(out, "{:<10} {:>6} {:>6} {:>6}", "profile", "seeds", "good", "stuck")?;
+    write!(out, " {:>7} {:>8} {:>8}", "hours", "visits", "fenced")?;
     for promise in Promise::ALL {
         write!(out, " {promise:>9}")?;
     }
@@ -59,6 +60,7 @@ pub(crate) struct Row {
     seeds: u64,
     good: u64,
     stuck: u64,
+    counts: Counts,
     broken: [u64; Promise::ALL.len()],
     first: Option<(Errand, News)>,
 }
@@ -67,13 +69,17 @@ impl Row {
     /// A line that counts nothing yet.
     pub(crate) fn of(profile: Profile) -> Row {
         let broken = [0; Promise::ALL.len()];
-        Row { profile, seeds: 0, good: 0, stuck: 0, broken, first: None }
+        Row { profile, seeds: 0, good: 0, stuck: 0, counts: Counts::default(), broken, first: None }
     }
 
     /// Counts one run.
     pub(crate) fn add(&mut self, errand: &Errand, news: News) {
         self.seeds += 1;
         self.good += u64::from(news.good);
+        self.counts.seconds += news.counts.seconds;
+        self.counts.visits += news.counts.visits;
+        self.counts.purges += news.counts.purges;
+        self.counts.fenced += news.counts.fenced;
         self.stuck += u64::from(!news.good && news.violations.is_empty());
         for (count, promise) in self.broken.iter_mut().zip(Promise::ALL) {
             *count += u64::from(news.violations.iter().any(|(one, _)| *one == promise));
@@ -91,7 +97,10 @@ impl Row {
     /// Prints the line, and the first run that failed.
     pub(crate) fn print(&self, out: &mut impl Write) -> io::Result<()> {
         let Row { profile, seeds, good, stuck, .. } = self;
-        write!(out, "{profile:<10} {seeds:>7} {good:>7} {stuck:>7}")?;
+        let Counts { seconds, visits, fenced, .. } = self.counts;
+        let hours = seconds as f64 / 3_600.0;
+        write!(out, "{profile:<10} {seeds:>6} {good:>6} {stuck:>6}")?;
+        write!(out, " {hours:>7.1} {visits:>8} {fenced:>8}")?;
         for count in self.broken {
             write!(out, " {count:>9}")?;
         }

@@ -6,7 +6,7 @@
 use std::process::{Command, Output};
 
 /// Seeds that are run twice. A quick build looks at more of them.
-const SEEDS: u64 = if cfg!(debug_assertions) { 6 } else { 50 };
+const SEEDS: u64 = if cfg!(debug_assertions) { 4 } else { 50 };
 
 fn run(line: &str) -> Output {
     let output = Command::new(env!("CARGO_BIN_EXE_sim")).args(line.split_whitespace()).output();

@@ -67,6 +67,18 @@ fn without_a_lease_what_was_purged_elsewhere_is_not_served() {
 }
 
 #[test]
+fn without_a_lease_a_softened_copy_is_renewed_by_the_304_of_a_peer() {
+    let lab = Lab::three_tiers();
+    lab.origin.by("/a", |seen| Reply::new(FRESH, "old").or_not_modified(seen));
+    lab.get("e1", "/a").body();
+    lab.soften("/a");
+    lab.cut_off("r1");
+    lab.wait(11);
+    assert_eq!(lab.get("e1", "/a").answer(), (200, "old".into()));
+    assert_eq!(lab.origin.count(), 2);
+}
+
+#[test]
 fn without_a_lease_nothing_weaker_than_a_strong_etag_confirms_a_copy() {
     let lab = fenced(WhenFenced::Revalidate, "cache-control:max-age=600|etag:W/\"1\"");
     lab.origin.by("/a", |seen| {
