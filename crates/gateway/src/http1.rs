@@ -10,7 +10,6 @@
 
 pub(crate) mod answer;
 pub(crate) mod chunked;
-pub(crate) mod clock;
 pub(crate) mod connection;
 pub(crate) mod exchange;
 pub(crate) mod fields;

@@ -12,6 +12,7 @@ mod listen;
 mod connection;
 mod flaw;
 mod refusal;
+mod clock;
 mod http1;
 mod http2;
 mod frame;

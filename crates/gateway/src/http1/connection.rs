@@ -18,11 +18,11 @@ use tokio::net::TcpStream;
 use tokio::time::{self, Instant};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::clock::Clock;
 use crate::connection::Terms;
 use crate::flaw::Flaw;
 use crate::http1::answer::Delimiter;
 use crate::http1::chunked::{Decoder, Found};
-use crate::http1::clock::Clock;
 use crate::http1::exchange::{self, End, Exchange};
 use crate::http1::framing::Length;
 use crate::http1::interims::Interims;

@@ -16,10 +16,10 @@ use http::{HeaderMap, Method, Version};
 use model::limits::{READ_AHEAD_BYTES_MAX, UNREAD_BODY_BYTES_MAX};
 use serve::{Body, Chunk, Response};
 
+use crate::clock::Pace;
 use crate::flaw::Flaw;
 use crate::http1::answer::{self, Delimiter};
 use crate::http1::chunked::{Decoder, Found};
-use crate::http1::clock::Pace;
 use crate::http1::connection::{Link, Socket};
 use crate::http1::fields;
 use crate::http1::framing::Length;

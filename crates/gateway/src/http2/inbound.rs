@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
@@ -18,6 +19,7 @@ use model::limits::{HEADER_BYTES_MAX, HEADER_FIELDS_MAX, URL_BYTES_MAX};
 use serve::{Body, BodyError, BodyStream, Scheme};
 use tokio::time;
 
+use crate::clock::Pace;
 use crate::flaw::Flaw;
 use crate::frame::chunk;
 use crate::http1::answer;
@@ -122,16 +124,19 @@ fn incoming_body(body: Incoming, stall: Duration) -> Body {
 }
 
 fn incoming_stream(body: Incoming, stall: Duration) -> BodyStream {
-    stream::unfold(Some(body), move |state| async move {
-        let mut body = state?;
+    stream::unfold(Some((body, Pace::default())), move |state| async move {
+        let (mut body, mut pace) = state?;
         let broken = |reason: String| Some((Err(BodyError(reason)), None));
-        match time::timeout(stall, body.frame()).await {
-            Err(_) => broken(format!("the viewer sent nothing for {} s", stall.as_secs())),
+        match time::timeout_at(pace.due(stall), body.frame()).await {
+            Err(_) => broken("the viewer sent too little for too long".into()),
             // hyper takes a stream that was reset with NO_ERROR for one that ended.
             Ok(None) if !body.is_end_stream() => broken("the viewer reset the stream".into()),
             Ok(None) => None,
             Ok(Some(Err(error))) => broken(format!("the viewer left: {error}")),
-            Ok(Some(Ok(frame))) => Some((Ok(chunk(frame)), Some(body))),
+            Ok(Some(Ok(frame))) => {
+                pace.moved(frame.data_ref().map_or(0, Bytes::len) as u64, stall);
+                Some((Ok(chunk(frame)), Some((body, pace))))
+            }
         }
     })
     .boxed()
