@@ -31,9 +31,8 @@ pub(crate) fn delimiter(
     status: StatusCode,
     body: &Body,
 ) -> Delimiter {
-    let has_none = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
     match body.bytes() {
-        _ if has_none || *method == Method::HEAD => Delimiter::NoBody,
+        _ if has_no_body(status) || *method == Method::HEAD => Delimiter::NoBody,
         Some(bytes) => Delimiter::Length(bytes),
         None if version == Version::HTTP_10 => Delimiter::Close,
         None => Delimiter::Chunks,
@@ -55,7 +54,7 @@ pub(crate) fn settle(
     }
     match delimiter {
         Delimiter::Length(bytes) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes))),
-        Delimiter::NoBody if *method == Method::HEAD && status != StatusCode::NOT_MODIFIED => {
+        Delimiter::NoBody if *method == Method::HEAD && !has_no_body(status) => {
             announce(headers, body);
         }
         Delimiter::NoBody | Delimiter::Chunks | Delimiter::Close => {
@@ -63,6 +62,11 @@ pub(crate) fn settle(
         }
     }
     if closes { After::Close } else { After::Keep }
+}
+
+/// Statuses that have no body, and name no length (RFC 9110 §8.6).
+fn has_no_body(status: StatusCode) -> bool {
+    [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
 }
 
 /// RFC 9110 §9.3.2: `HEAD` says how long the body would be; the fields' word comes first.
@@ -169,6 +173,18 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(delimiter(&method, version, status, &body), expect, "{method} {status}");
+        }
+    }
+
+    #[test]
+    fn head_names_a_length_where_get_would() {
+        let whole = Body::from_bytes(Bytes::from_static(b"abc"));
+        for (status, length) in [(200, Some("3")), (404, Some("3")), (204, None), (304, None)] {
+            let (mut headers, status) = (HeaderMap::new(), StatusCode::from_u16(status).unwrap());
+            let delimiter = delimiter(&Method::HEAD, Version::HTTP_11, status, &whole);
+            settle(&mut headers, &Method::HEAD, status, &whole, delimiter);
+            let said = headers.get(CONTENT_LENGTH).map(|value| value.to_str().unwrap());
+            assert_eq!(said, length, "{status}");
         }
     }
 

@@ -100,6 +100,7 @@ pub(crate) async fn serve<S: Socket>(
             Ok(None) => return,
             Ok(Some(head)) => link.answer(terms, viewer, head).await,
             Err(refusal) => {
+                tracing::debug!(%viewer, ?refusal, "request refused");
                 let mut exchange = exchange::refused(&mut link, refusal);
                 poll_fn(|cx| exchange.poll(cx)).await
             }

@@ -1,5 +1,5 @@
-//! Questions and answers between tiers, on the bulk lane: perhaps hints, a frame with the head, then
-//! the body as frames.
+//! Questions and answers between tiers, on the bulk lane: perhaps hints, a frame with the head,
+//! then the body as frames.
 
 use std::pin::pin;
 use std::sync::Arc;
