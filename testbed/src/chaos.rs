@@ -1,4 +1,5 @@
-//! Chaos with a judge: faults from a schedule, viewers and purges all the time, every answer judged.
+//! Chaos with a judge: faults from a schedule, viewers and purges all the time, and every answer
+//! is judged.
 //!
 //! When something is wrong, the run is had again with fewer faults, until none can be left out:
 //! the shortest schedule that still shows it is kept beside the logs.

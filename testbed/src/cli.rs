@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use shoal::output;
 
-use crate::command::{chaos, down, exec, fault, load, logs, report, status, up};
+use crate::command::{chaos, compose, down, exec, fault, load, logs, report, status, up};
 
 /// A whole mesh on one machine, with oceans between its regions, to be broken on purpose.
 #[derive(Parser)]
@@ -57,6 +57,8 @@ enum Command {
     Chaos(chaos::Arguments),
     /// Measure what stands, and write one HTML page and Markdown.
     Report(report::Arguments),
+    /// Write a Compose file for a topology, to be used by hand.
+    Compose(compose::Arguments),
     /// Take everything away.
     Down,
     /// Keep a mesh up (what `up` starts in the background).
@@ -103,6 +105,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Fault(arguments) => fault::run(&context, &arguments).await,
         Command::Chaos(arguments) => chaos::run(&context, &arguments).await,
         Command::Report(arguments) => report::run(&context, &arguments).await,
+        Command::Compose(arguments) => compose::run(&context, &arguments),
         Command::Down => down::run(&context).await,
         Command::Keep(arguments) => up::keep(&context, &arguments).await,
     }

@@ -8,4 +8,5 @@ pub(crate) mod fault;
 pub(crate) mod load;
 pub(crate) mod chaos;
 pub(crate) mod report;
+pub(crate) mod compose;
 pub(crate) mod down;

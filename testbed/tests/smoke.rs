@@ -51,8 +51,12 @@ struct Testbed {
 
 impl Testbed {
     fn new(backend: &'static str) -> Testbed {
-        let directory = tempfile::Builder::new().prefix("shoal-testbed-").tempdir().unwrap();
-        std::fs::write(directory.path().join("three.toml"), THREE).unwrap();
+        let directory = tempfile::Builder::new()
+            .prefix("shoal-testbed-")
+            .tempdir()
+            .expect("a test has what it needs");
+        std::fs::write(directory.path().join("three.toml"), THREE)
+            .expect("a test has what it needs");
         Testbed { directory, backend }
     }
 
@@ -64,7 +68,7 @@ impl Testbed {
         let mut command = Command::new(env!("CARGO_BIN_EXE_testbed"));
         command.arg("--state").arg(self.state()).args(arguments).stdin(Stdio::null());
         command.current_dir(self.directory.path());
-        command.output().unwrap()
+        command.output().expect("a test has what it needs")
     }
 
     /// Its standard output as JSON, if all went well.
@@ -77,7 +81,7 @@ impl Testbed {
 
     fn up(&self) {
         let scene = self.well(&["up", "--topology", "three.toml", "--backend", self.backend]);
-        assert_eq!(scene["nodes"].as_array().unwrap().len(), 3);
+        assert_eq!(scene["nodes"].as_array().expect("a test has what it needs").len(), 3);
     }
 
     fn down(&self) {
@@ -105,7 +109,10 @@ fn story(backend: &'static str) {
     testbed.up();
     let load = ["load", "--rate", "40", "--for", "2s", "--viewers", "4"];
     let seen = testbed.well(&load);
-    assert!(seen["requests"].as_u64().unwrap() > 20 && seen["failed"] == 0, "{seen}");
+    assert!(
+        seen["requests"].as_u64().expect("a test has what it needs") > 20 && seen["failed"] == 0,
+        "{seen}"
+    );
     testbed.well(&["fault", "kill", "mid-eu-1"]);
     let status = testbed.well(&["status"]);
     assert_eq!(status["faults"][0]["fault"]["kind"], "kill", "{status}");
@@ -117,7 +124,10 @@ fn story(backend: &'static str) {
         let last = std::env::var("TESTBED_CHAOS").unwrap_or_else(|_| "8s".into());
         let chaos = ["chaos", "--seed", "3", "--for", &last, "--replays", "0", "--out", "out"];
         let outcome = testbed.well(&chaos);
-        assert!(outcome["bound"].as_u64().unwrap() > 0, "nothing was promised: {outcome}");
+        assert!(
+            outcome["bound"].as_u64().expect("a test has what it needs") > 0,
+            "nothing was promised: {outcome}"
+        );
     }
     testbed.down();
 }

@@ -184,9 +184,8 @@ fn describe(page: Page, sight: &Sight, why: &str) -> String {
     let took = (sight.finished - sight.sent).as_millis();
     let status = status.map_or_else(|| "no answer".into(), |status| status.as_u16().to_string());
     let (host, path) = (page.host(), page.path());
-    format!(
-        "{node} {host}{path}: {status}, version {version:?}, {bytes} bytes, {end:?}, {took} ms: {why}"
-    )
+    let seen = format!("{status}, version {version:?}, {bytes} bytes, {end:?}, {took} ms");
+    format!("{node} {host}{path}: {seen}: {why}")
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabu
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
 th { font-weight: 600; } th:first-child, td:first-child { text-align: left; }
-svg { width: 100%; height: auto; max-width: 760px; } svg text { font-size: 12px; fill: var(--soft); }
+svg { width: 100%; height: auto; max-width: 760px; }
+svg text { font-size: 12px; fill: var(--soft); }
 svg .grid { stroke: var(--line); stroke-width: 1; }
 .facts { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0; }
 .fact { border: 1px solid var(--line); border-radius: 6px; padding: .5rem .8rem; min-width: 9rem; }
@@ -106,7 +107,8 @@ fn facts(body: &mut String, findings: &Findings) {
 
 fn write_table(body: &mut String, table: &Table) {
     let note = table.note.split_whitespace().collect::<Vec<&str>>().join(" ");
-    let (title, note) = (escape(&table.title), escape(&note));
+    // What Markdown shows as code is plain words here.
+    let (title, note) = (escape(&table.title), escape(&note.replace('`', "")));
     body.push_str(&format!("<h2>{title}</h2><p>{note}</p><div class=\"scroll\"><table><tr>"));
     for cell in &table.head {
         body.push_str(&format!("<th>{}</th>", escape(cell)));

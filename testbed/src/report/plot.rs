@@ -11,8 +11,10 @@ const BOTTOM: f64 = 40.0;
 /// Told apart by people who see red and green as one, too (Okabe and Ito).
 const COLOURS: [&str; 8] =
     ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#a0522d"];
-const TICKS_MS: [f64; 12] =
-    [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0];
+const TICKS_MS: [f64; 18] = [
+    1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 70.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 1_000.0,
+    2_000.0, 3_000.0, 5_000.0, 10_000.0,
+];
 
 /// Which share of the values lies below each time; the time is on a logarithmic axis.
 pub(super) fn shares(series: &[(&str, &[f64])]) -> String {
