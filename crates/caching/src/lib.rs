@@ -45,6 +45,6 @@ pub use slice::{
     slice_of, slice_range, version,
 };
 pub use status::{CacheStatus, Handling};
-pub use storable::{Rules, Terms, Unstorable, reusable, storable};
+pub use storable::{Rules, Terms, Unstorable, reusable, storable, storable_post};
 pub use tags::{TAG_FIELDS, tags};
 pub use variant::{Vary, variant_key, vary};

@@ -6,13 +6,14 @@
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
+use http::header::{AUTHORIZATION, CONTENT_LOCATION, COOKIE, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
-use model::CachePolicy;
 use model::limits::VARY_FIELDS_MAX;
+use model::{Attributes, CachePolicy};
 
 use crate::directive::{CacheControl, RequestDirectives, Seconds};
 use crate::freshness;
+use crate::invalidate;
 use crate::revalidate::Validators;
 use crate::tags;
 use crate::variant::{Vary, vary};
@@ -193,6 +194,26 @@ pub fn storable(
     Ok(terms)
 }
 
+/// The same for the response to a `POST` for `target`: it answers later GETs when it says for how
+/// long, and by its `Content-Location` that it is what lies there (RFC 9110 §9.3.3). One that varies
+/// was chosen by fields that no GET has shown yet, and is left to the first that does.
+pub fn storable_post(
+    target: &Attributes,
+    request: &HeaderMap,
+    status: StatusCode,
+    response: &HeaderMap,
+    rules: &Rules<'_>,
+) -> Result<Terms, Unstorable> {
+    let control = CacheControl::of(response, &rules.policy.cache_control_targets);
+    let is_explicit = freshness::explicit_lifetime(&control, response).is_some();
+    let lies_there = invalidate::named(response, &CONTENT_LOCATION, target)
+        .is_some_and(|path| path == target.path);
+    if !status.is_success() || !is_explicit || !lies_there || vary(response) != Vary::None {
+        return Err(Unstorable::Method);
+    }
+    storable(&Method::GET, request, status, response, rules)
+}
+
 /// The fields of a response that may be reused, when these are not all of them: what `no-cache` or
 /// `private` name is for the request that was answered with it (RFC 9111 §5.2.2.4 and §5.2.2.7).
 pub fn reusable(response: &HeaderMap, policy: &CachePolicy) -> Option<HeaderMap> {
@@ -276,7 +297,7 @@ mod tests {
     use model::FieldName;
 
     use super::*;
-    use crate::testing::{EARLIER, LATER, NOON, fields, secs};
+    use crate::testing::{EARLIER, LATER, NOON, attributes, fields, secs};
 
     fn verdict(request: &str, status: u16, response: &str) -> Result<Terms, Unstorable> {
         let status = StatusCode::from_u16(status).unwrap();
@@ -301,6 +322,38 @@ mod tests {
             let policy = CachePolicy::default();
             let found = storable(&method, &request, StatusCode::OK, &response, &Rules::of(&policy));
             assert_eq!(found, Err(Unstorable::Method), "{method}");
+        }
+    }
+
+    #[test]
+    fn a_post_is_kept_when_it_says_for_how_long_and_what_it_is() {
+        // RFC 9110 §9.3.3, RFC 9111 §3.
+        let fresh = "cache-control:max-age=60|content-location:";
+        for (status, response, expect) in [
+            (200, format!("{fresh}/a?b"), Ok(60)),
+            (200, format!("{fresh}https://shop.example/a?b"), Ok(60)),
+            (201, format!("{fresh}?b"), Ok(60)),
+            (200, format!("{fresh}/a"), Err(Unstorable::Method)),
+            (200, format!("{fresh}https://other.example/a?b"), Err(Unstorable::Method)),
+            (200, "cache-control:max-age=60".into(), Err(Unstorable::Method)),
+            (200, "content-location:/a?b".into(), Err(Unstorable::Method)),
+            (200, "cache-control:public|content-location:/a?b".into(), Err(Unstorable::Method)),
+            (404, format!("{fresh}/a?b"), Err(Unstorable::Method)),
+            (303, format!("{fresh}/a?b"), Err(Unstorable::Method)),
+            (200, format!("{fresh}/a?b|vary:x"), Err(Unstorable::Method)),
+            (200, format!("{fresh}/a?b|cache-control:private"), Err(Unstorable::Private)),
+            (206, format!("{fresh}/a?b"), Err(Unstorable::Partial)),
+        ] {
+            let target = attributes("shop.example", "/a?b");
+            let (status, policy) = (StatusCode::from_u16(status).unwrap(), CachePolicy::default());
+            let found = storable_post(
+                &target,
+                &fields(""),
+                status,
+                &fields(&response),
+                &Rules::of(&policy),
+            );
+            assert_eq!(found.map(|terms| terms.lifetime.as_secs()), expect, "{status} {response}");
         }
     }
 

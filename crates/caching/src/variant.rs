@@ -1,11 +1,12 @@
 //! Variants: the second part of the key, from the request fields that `Vary` names (RFC 9111 §4.1).
 //!
-//! Repeated fields are joined and trimmed, so that what means the same is stored once; an absent
-//! field differs from an empty one. Values are not parsed any further: in a field whose syntax we
-//! do not know, a space may matter.
+//! Values are compared as lists: lines are joined, space around commas and empty members left out,
+//! so that what means the same is stored once. An absent field differs from an empty one, and what
+//! stands in a quoted string is as it is. Order counts: where it means nothing, no origin asks for
+//! it to be undone.
 
 use http::HeaderMap;
-use http::header::{HeaderName, VARY};
+use http::header::{ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName, VARY};
 use model::CacheKey;
 use model::limits::VARY_FIELDS_MAX;
 
@@ -55,12 +56,22 @@ pub fn variant_key(primary: &CacheKey, fields: &[HeaderName], request: &HeaderMa
     CacheKey::of(&parts)
 }
 
-/// The field's lines, trimmed and joined, each with a comma before it; nothing when it is absent.
+/// Fields whose values have no case (RFC 9110 §8.4.1, §12.5.2 and §12.5.4).
+const CASELESS: [HeaderName; 3] = [ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
+
+/// The members of the field's lines, each behind a byte that stands in no value, so that no two
+/// lists are written alike; nothing when the field is absent.
 fn normalised(request: &HeaderMap, name: &HeaderName) -> Vec<u8> {
     let mut joined = Vec::new();
-    for value in request.get_all(name) {
-        joined.extend_from_slice(b", ");
-        joined.extend_from_slice(value.as_bytes().trim_ascii());
+    if request.contains_key(name) {
+        joined.push(b'\n');
+    }
+    for member in field::all_members(request, name) {
+        joined.push(b'\0');
+        joined.extend_from_slice(member);
+    }
+    if CASELESS.contains(name) {
+        joined.make_ascii_lowercase();
     }
     joined
 }
@@ -117,16 +128,37 @@ mod tests {
 
     #[test]
     fn what_means_the_same_shares_a_variant() {
-        // RFC 9111 §4.1: whitespace, order of fields and repeated lines may be normalised.
+        // RFC 9111 §4.1: whitespace, order of fields and repeated lines may be normalised, and what
+        // is known to have no case.
         let one = key("a, b", "a:1, 2|b:3");
-        assert_eq!(key("B,A", "b:3|a:1|a:2|c:ignored"), one);
+        for same in ["b:3|a:1|a:2|c:ignored", "a:1,2|b:3", "a: 1 ,\t2 |b:3", "a:1|a:, 2,,|b: 3,"] {
+            assert_eq!(key("B,A", same), one, "{same}");
+        }
         assert_eq!(key("", "a:1"), PRIMARY);
+        assert_eq!(key("a", "a:"), key("a", "a:|a:,"));
+        let language = |value: &str| key("accept-language", &format!("accept-language:{value}"));
+        assert_eq!(language("en-GB,DE"), language("EN-gb, de"));
+        assert_ne!(language("en, de"), language("de, en"));
     }
 
     #[test]
     fn what_differs_is_kept_apart() {
         // RFC 9111 §4.1: if a field is absent, it can only match another request if absent there.
-        let requests = ["", "a:", "a:1", "b:1", "a:1|b:1", "a:|a:", "a:1,2", "a:2, 1", "a:, a"];
+        let requests = [
+            "",
+            "a:",
+            "a:1",
+            "b:1",
+            "a:1|b:1",
+            "a:1,2",
+            "a:2, 1",
+            "a:A",
+            "a:a",
+            "a:1 2",
+            "a:\"1,2\"",
+            "a:\"1, 2\"",
+            "a:\"1|a:2\"",
+        ];
         let keys: Vec<CacheKey> = requests.iter().map(|request| key("a, b", request)).collect();
         for (at, one) in keys.iter().enumerate() {
             assert!(!keys[..at].contains(one), "{}", requests[at]);
@@ -166,7 +198,10 @@ mod tests {
             let name = [HeaderName::from_static("a")];
             let request = |value: &String| named("a", std::slice::from_ref(value));
             let key = |value: &String| variant_key(&PRIMARY, &name, &request(value));
-            prop_assert_eq!(key(&one) == key(&other), one == other);
+            let members = |value: &str| -> Vec<String> {
+                value.split(',').filter(|member| !member.is_empty()).map(str::to_owned).collect()
+            };
+            prop_assert_eq!(key(&one) == key(&other), members(&one) == members(&other));
         }
     }
 }

@@ -13,31 +13,48 @@ use model::{Distribution, Effect, Invalidation, Level, Scope, UnsafeMethods};
 use crate::purge::Purged;
 use crate::world::World;
 
+/// What became of an invalidation.
+#[derive(Clone, Debug)]
+pub(crate) enum Spread {
+    /// There was none to make.
+    Nothing,
+    /// This purge is in the log, and applied here.
+    Purged(String),
+    /// Nobody knows yet.
+    Unknown,
+}
+
 /// Does away with `scopes`, here before this returns, and elsewhere soon after.
-pub(crate) async fn everywhere(world: &World, distribution: &Distribution, scopes: Vec<Scope>) {
+pub(crate) async fn everywhere(
+    world: &World,
+    distribution: &Distribution,
+    scopes: Vec<Scope>,
+) -> Spread {
     let wanted = match distribution.purging.unsafe_methods {
         UnsafeMethods::Invalidate => !scopes.is_empty(),
         UnsafeMethods::Ignore => false,
     };
     if !wanted {
-        return;
+        return Spread::Nothing;
     }
     let distribution = distribution.name.clone();
     let purge = Invalidation { distribution, scopes, effect: Effect::Hard };
     let (host, ledger) = (world.host.clone(), world.ledger.clone());
     let task = async move {
         match ledger.purge(purge.clone(), Level::Committed, INVALIDATION_WAIT).await {
-            Purged::Reached { .. } => {
-                ledger.confirm(CONFIRM).await;
-            }
-            Purged::Refused(_) => {}
+            Purged::Reached { id, .. } => match ledger.confirm(CONFIRM).await {
+                true => Spread::Purged(id),
+                false => Spread::Unknown,
+            },
+            Purged::Refused(_) => Spread::Unknown,
             Purged::Unknown(_) => {
                 let again = ledger.purge(purge, Level::Committed, PURGE_WAIT);
                 host.spawn(again.map(drop).boxed());
+                Spread::Unknown
             }
         }
     };
     let task = task.shared();
-    world.host.spawn(task.clone().boxed());
-    task.await;
+    world.host.spawn(task.clone().map(drop).boxed());
+    task.await
 }

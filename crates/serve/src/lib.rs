@@ -25,6 +25,7 @@ mod finish;
 mod gate;
 mod invalidate;
 mod pass;
+mod post;
 mod purge;
 mod refresh;
 mod refusal;

@@ -1,8 +1,11 @@
 //! Pass: requests that no cache answers go from the edge straight to the origin, and back,
 //! unharmed.
 //!
-//! Bodies stream both ways, trailers and interim responses included. Nothing is stored, retried or
-//! collapsed; what the origin's answer does away with goes before the viewer hears of it.
+//! Bodies stream both ways, trailers and interim responses included. Nothing is retried or
+//! collapsed, and only what a `POST` brings may be kept; what the origin's answer does away with
+//! goes before the viewer hears of it.
+
+use std::sync::Arc;
 
 use caching::{CDN_LOOP, Reach};
 use http::header::{ALLOW, VIA};
@@ -14,6 +17,7 @@ use crate::allowance;
 use crate::body::Body;
 use crate::invalidate;
 use crate::message::Response;
+use crate::post::Posted;
 use crate::refusal::Refusal;
 use crate::respond;
 use crate::walk;
@@ -25,7 +29,7 @@ pub(crate) const ALLOWED: HeaderValue =
 
 /// Sends the visit to the origin and its answer to the viewer.
 pub(crate) async fn through(
-    world: &World,
+    world: &Arc<World>,
     mut visit: Visit,
     account: &mut Account,
 ) -> Result<Response, Refusal> {
@@ -36,6 +40,7 @@ pub(crate) async fn through(
     let distribution = visit.distribution.clone();
     let behavior = distribution.behavior_at(visit.place);
     let origin = distribution.origin_of(behavior).ok_or(no_origin)?;
+    let posted = Posted::leaving(world, &visit, account.began);
     let mut headers = visit.headers;
     policy::forwarded_headers(behavior, &mut headers);
     headers.append(VIA, walk::via(world));
@@ -61,10 +66,18 @@ pub(crate) async fn through(
     let mut headers = answer.headers;
     caching::strip_hop_by_hop(&mut headers);
     let scopes = caching::invalidated(&visit.method, answer.status, &headers, &visit.kept);
-    invalidate::everywhere(world, &distribution, scopes).await;
+    let spread = invalidate::everywhere(world, &distribution, scopes).await;
+    let keepsake =
+        posted.and_then(|posted| posted.answered(world, (answer.status, &headers), &spread));
+    account.stored = keepsake.is_some();
     respond::hide_tags(&distribution, &mut headers);
     respond::sign(world, &mut headers, account, answer.status);
-    let body = Body::Stream { stream: answer.body, bytes: answer.body_bytes };
+    let (bytes, stream) = (answer.body_bytes, answer.body);
+    let stream = match keepsake {
+        Some(keepsake) => keepsake.fill_from(stream, bytes),
+        None => stream,
+    };
+    let body = Body::Stream { stream, bytes };
     Ok(Response { status: answer.status, headers, body })
 }
 

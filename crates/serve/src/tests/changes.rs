@@ -103,6 +103,74 @@ fn a_group_goes_with_everything_in_it() {
     }
 }
 
+/// A POST whose answer says that it is what lies at its URL, with purges that nobody waits for.
+fn posted(lab: &Lab, reply: Reply) {
+    let unsafe_methods = UnsafeMethods::Ignore;
+    lab.purging(Purging { unsafe_methods, ..Purging::default() });
+    lab.origin.on("/a", reply);
+    assert_eq!(change(lab, "POST", "/a").status(), 200);
+    lab.origin.on("/a", Reply::new(FRESH, "gotten"));
+}
+
+#[test]
+fn what_a_post_brings_answers_later_gets_when_it_says_so() {
+    // RFC 9110 §9.3.3.
+    let lab = Lab::three_tiers();
+    let fresh = format!("{FRESH}|content-location:/a|etag:\"1\"");
+    posted(&lab, Reply::new(&fresh, "pos").then("ted"));
+    let again = lab.get("e1", "/a");
+    assert_eq!((again.body(), again.header("x-cache")), ("posted".into(), "Hit from shoal".into()));
+    assert_eq!(again.header("etag"), "\"1\"");
+    lab.wait(60);
+    assert_eq!(lab.get("e1", "/a").body(), "gotten");
+    for reply in [
+        Reply::new(FRESH, "posted"),
+        Reply::new("content-location:/a", "posted"),
+        Reply::new(&format!("{fresh}|age:5"), "posted"),
+        Reply::new(&fresh, "posted").then_break().announced(9),
+    ] {
+        let lab = Lab::three_tiers();
+        posted(&lab, reply);
+        assert_eq!(lab.get("e1", "/a").body(), "gotten");
+    }
+}
+
+#[test]
+fn what_a_post_brings_is_purged_like_anything_else() {
+    let lab = Lab::three_tiers();
+    posted(&lab, Reply::new(&format!("{FRESH}|content-location:/a"), "posted"));
+    lab.purge("/a");
+    assert_eq!(lab.get("e1", "/a").body(), "gotten");
+}
+
+#[test]
+fn a_response_reflects_its_own_purge_when_nothing_else_came_between() {
+    // Rule R1: it is kept as of the entry that invalidates what it replaces, or not at all.
+    let lab = Lab::alone();
+    let purge = || {
+        let shop = "shop".parse().unwrap();
+        let scopes = vec![model::Scope::All];
+        lab.log(Command::Invalidate(Invalidation {
+            distribution: shop,
+            scopes,
+            effect: Effect::Hard,
+        }))
+    };
+    let before = lab.world("n1").ledger.state().applied();
+    let (first, second) = (purge(), purge());
+    let after = |as_of, position: model::LogPosition| {
+        let state = lab.world("n1").ledger.state();
+        let id = control::CommandId(u128::from(position.index()) - 1).to_string();
+        crate::post::after(&state, &"shop".parse().unwrap(), as_of, &id)
+    };
+    assert_eq!(after(before, first), None, "it is not applied here");
+    lab.catch_up("n1");
+    assert_eq!(after(first, second), Some(second));
+    assert_eq!(after(before, second), None, "another one came between");
+    assert_eq!(after(before, first), None, "another one came after");
+    assert_eq!(after(second, second), None, "it was there before");
+}
+
 #[test]
 fn a_distribution_may_have_changes_purge_nothing() {
     let lab = Lab::three_tiers();
