@@ -195,8 +195,8 @@ pub fn storable(
 }
 
 /// The same for the response to a `POST` for `target`: it answers later GETs when it says for how
-/// long, and by its `Content-Location` that it is what lies there (RFC 9110 §9.3.3). One that varies
-/// was chosen by fields that no GET has shown yet, and is left to the first that does.
+/// long, and by its `Content-Location` that it is what lies there (RFC 9110 §9.3.3). One that
+/// varies was chosen by fields that no GET has shown yet, and is left to the first that does.
 pub fn storable_post(
     target: &Attributes,
     request: &HeaderMap,
