@@ -76,6 +76,7 @@ themes! {
     response_headers = "response-headers",
     compression = "compression",
     origin_requests = "origin-requests",
+    policies = "policies",
 }
 
 #[test]

@@ -71,6 +71,15 @@ pub fn forwarded_headers(behavior: &CacheBehavior, headers: &mut HeaderMap) {
     }
 }
 
+/// Takes the cookies out of an origin's answer that it sets although it gets none: they would start
+/// a conversation that this behavior does not carry.
+pub fn withhold_cookies(behavior: &CacheBehavior, headers: &mut HeaderMap) {
+    let policies = [&behavior.cache_policy.cookies, &behavior.origin_request_policy.cookies];
+    if policies.iter().all(|names| **names == Names::None) {
+        headers.remove(header::SET_COOKIE);
+    }
+}
+
 /// Path and query as the origin gets them.
 pub fn forwarded_target(behavior: &CacheBehavior, path: &Path) -> Path {
     let (key, origin) = (&behavior.cache_policy, &behavior.origin_request_policy);
@@ -157,6 +166,16 @@ mod tests {
             ..strict()
         };
         assert_eq!(forwarded_target(&behavior, &path).as_str(), "/a");
+    }
+
+    #[test]
+    fn an_origin_that_gets_no_cookies_sets_none() {
+        let answer = fields("set-cookie:a=1|set-cookie:b=2|x:y");
+        let mut headers = answer.clone();
+        withhold_cookies(&CacheBehavior::to_origin("main"), &mut headers);
+        assert_eq!(headers, answer);
+        withhold_cookies(&strict(), &mut headers);
+        assert_eq!(headers, fields("x:y"));
     }
 
     #[test]

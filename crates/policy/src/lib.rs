@@ -25,7 +25,7 @@ pub use behavior::place;
 pub use cors::Asked;
 pub use derived::{Country, derive};
 pub use error_page::{ErrorPage, error_min_ttl, error_page};
-pub use forward::{beyond_the_key, forwarded_headers, forwarded_target};
+pub use forward::{beyond_the_key, forwarded_headers, forwarded_target, withhold_cookies};
 pub use headers::{Dressing, dress};
 pub use key::{is_by_url_alone, kept_path, key};
 pub use timing::{CacheDetail, Timing, is_told, upstream};

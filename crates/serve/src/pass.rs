@@ -65,6 +65,7 @@ pub(crate) async fn through(
     })?;
     let mut headers = answer.headers;
     caching::strip_hop_by_hop(&mut headers);
+    policy::withhold_cookies(behavior, &mut headers);
     let scopes = caching::invalidated(&visit.method, answer.status, &headers, &visit.kept);
     let spread = invalidate::everywhere(world, &distribution, scopes).await;
     let keepsake =

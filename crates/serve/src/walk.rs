@@ -196,6 +196,7 @@ async fn ask_origin(
     let received_at = world.host.now();
     let mut headers = answer.headers;
     caching::strip_hop_by_hop(&mut headers);
+    policy::withhold_cookies(behavior, &mut headers);
     caching::ensure_date(&mut headers, world.host.wall());
     let delay = received_at.since(requested_at);
     let initial_age = caching::initial_age(&headers, world.host.wall(), delay);
