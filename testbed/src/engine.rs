@@ -90,7 +90,7 @@ impl Engine {
             hostname: Some(order.name.to_string()),
             entrypoint: Some(command.collect()),
             env: Some(environment.collect()),
-            labels: Some([("shoal.testbed".to_owned(), scene.tag.clone())].into()),
+            labels: Some([("shoal.testbed".to_owned(), scene.label())].into()),
             host_config: Some(HostConfig {
                 network_mode: Some("none".into()),
                 binds: Some(binds),

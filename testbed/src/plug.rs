@@ -91,7 +91,7 @@ pub(crate) async fn sweep(scene: &Scene) -> anyhow::Result<()> {
         }
         Backend::Docker => {
             if let Ok(engine) = crate::engine::Engine::find().await {
-                engine.sweep(&scene.tag).await?;
+                engine.sweep(&scene.label()).await?;
             }
         }
     }

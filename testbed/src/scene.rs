@@ -3,7 +3,7 @@
 //! keeper is gone.
 //!
 //! Loopback addresses or a private network of its own are derived from the state directory, so
-//! two testbeds do not meet unless their directories hash alike; then `up` says so.
+//! two testbeds do not meet; one whose number is taken goes on to the next.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,9 @@ use model::NodeName;
 use serde::{Deserialize, Serialize};
 
 use crate::topology::Topology;
+
+/// Where a node's relay listens, on its own loopback address.
+const MESH_PORT: u16 = 27_400;
 
 /// What runs the nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -87,9 +90,9 @@ impl Place {
 impl Scene {
     /// Gives everybody an address.
     pub(crate) fn plan(topology: &Topology, backend: Backend, state: &Path) -> Scene {
-        let number = number_of(state);
+        let number = free_number(state);
         let (network, [mesh, http, admin]) = match backend {
-            Backend::Process => (127, [27_400, 27_080, 27_480]),
+            Backend::Process => (127, [MESH_PORT, 27_080, 27_480]),
             Backend::Netns | Backend::Docker => (10, [7_400, 8_080, 7_480]),
         };
         let at = |part: u8, host: usize| -> IpAddr {
@@ -188,7 +191,12 @@ impl Scene {
 
     /// The network namespace or container of a node.
     pub(crate) fn cell(&self, name: &NodeName) -> String {
-        format!("{}-{name}", self.tag)
+        format!("{}-{name}", self.label())
+    }
+
+    /// Marks what is ours among namespaces and containers.
+    pub(crate) fn label(&self) -> String {
+        format!("{}-{}", self.tag, self.keeper)
     }
 
     /// What operators show to nodes.
@@ -203,12 +211,25 @@ impl Scene {
     }
 }
 
-/// 64 to 127, by the path.
-fn number_of(state: &Path) -> u8 {
+/// 64 to 127, by the path, or the next that nobody uses.
+fn free_number(state: &Path) -> u8 {
+    let first = hash(state);
+    let numbers = (0..64_u8).map(|more| 64 + (first.wrapping_add(more) & 63));
+    numbers.into_iter().find(|number| is_free(*number)).unwrap_or(64 + (first & 63))
+}
+
+/// Whether no other testbed has this number.
+fn is_free(number: u8) -> bool {
+    let device = PathBuf::from(format!("/sys/class/net/shoal{number}h"));
+    let relay = (Ipv4Addr::new(127, number, 2, 1), MESH_PORT);
+    !device.exists() && std::net::UdpSocket::bind(relay).is_ok()
+}
+
+fn hash(state: &Path) -> u8 {
     let bytes = state.as_os_str().as_encoded_bytes().iter();
     // FNV-1a: the same directory finds its own remains again.
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    64 + (hash >> 24 & 63) as u8
+    (hash >> 24 & 63) as u8
 }

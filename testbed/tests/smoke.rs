@@ -4,6 +4,7 @@
 //! `TESTBED_CHAOS=5m cargo test -p testbed` makes chaos last longer, and `TESTBED_BACKENDS` names
 //! the backends on which it is run (`process` unless set; `process,netns,docker` for all).
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -168,6 +169,12 @@ fn lacks_engine() -> Option<&'static str> {
     }
 }
 
+/// Said past the test harness, which would keep it to itself.
+fn skipped(backend: &str, why: &str) {
+    let said = writeln!(std::io::stderr(), "SKIPPED: the testbed's {backend} backend: {why}");
+    said.expect("standard error is open");
+}
+
 #[test]
 fn a_mesh_of_processes_is_set_up_broken_judged_and_taken_away() {
     story("process");
@@ -177,7 +184,7 @@ fn a_mesh_of_processes_is_set_up_broken_judged_and_taken_away() {
 fn a_mesh_of_namespaces_is_set_up_broken_and_taken_away() {
     match lacks_emulator() {
         None => story("netns"),
-        Some(why) => eprintln!("SKIPPED: the netns backend of the testbed: {why}"),
+        Some(why) => skipped("netns", why),
     }
 }
 
@@ -185,7 +192,7 @@ fn a_mesh_of_namespaces_is_set_up_broken_and_taken_away() {
 fn a_mesh_of_containers_is_set_up_broken_and_taken_away() {
     match lacks_emulator().or_else(lacks_engine) {
         None => story("docker"),
-        Some(why) => eprintln!("SKIPPED: the docker backend of the testbed: {why}"),
+        Some(why) => skipped("docker", why),
     }
 }
 

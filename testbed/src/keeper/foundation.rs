@@ -20,7 +20,7 @@ use super::{Emulator, Keeper, Orders};
 use crate::crew::{self, Crew};
 use crate::engine::Engine;
 use crate::operator::Operator;
-use crate::plug::{self, Plug};
+use crate::plug::Plug;
 use crate::scene::{Backend, Scene};
 use crate::tool;
 use crate::topology::Topology;
@@ -44,7 +44,6 @@ pub(super) async fn lay(orders: &Orders<'_>, say: &dyn Fn(&str)) -> anyhow::Resu
         ensure!(tool::is_root(), "this backend needs root; `--backend process` does not");
         ensure!(Path::new("/dev/net/tun").exists(), "there is no /dev/net/tun on this machine");
     }
-    plug::sweep(&scene).await?;
     scene.save()?;
     say("making certificates");
     credentials(&scene, orders.program).await?;
