@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
 use futures_util::StreamExt;
-use model::limits::{CHUNK_BYTES_MAX, LINGER};
+use model::limits::LINGER;
 use serve::{Body, Scheme};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -34,7 +34,7 @@ use crate::listen::Limits;
 use crate::refusal::Refusal;
 
 /// Bytes asked of the socket at once while a head is due.
-const READ_BYTES: usize = 8 * 1024;
+pub(crate) const READ_BYTES: usize = 8 * 1024;
 
 /// A stream of bytes to a viewer and back.
 pub(crate) trait Socket: AsyncRead + AsyncWrite + Unpin + Send {
@@ -126,10 +126,15 @@ impl<S: Socket> Link<S> {
         self.shutdown.is_cancelled()
     }
 
-    /// Reads once into `input`.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let is_bulk = self.input.len() >= READ_BYTES;
-        self.input.reserve(if is_bulk { CHUNK_BYTES_MAX } else { READ_BYTES });
+    /// Reads once into `input`, where `room` is made if there is next to none.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+    ) -> Poll<io::Result<usize>> {
+        if self.input.capacity() - self.input.len() < READ_BYTES / 2 {
+            self.input.reserve(room);
+        }
         let outcome = pin!(self.socket.read_buf(&mut self.input)).poll(cx);
         if let Poll::Ready(Ok(0)) = outcome {
             self.has_ended = true;
@@ -168,7 +173,7 @@ impl<S: Socket> Link<S> {
     /// Waits for bytes; an idle connection also for the node to stop.
     async fn read(&mut self, due: Instant) -> Came {
         poll_fn(|cx| {
-            if let Poll::Ready(outcome) = self.poll_read(cx) {
+            if let Poll::Ready(outcome) = self.poll_read(cx, READ_BYTES) {
                 let has_come = outcome.is_ok_and(|bytes| bytes > 0);
                 return Poll::Ready(if has_come { Came::Bytes } else { Came::End });
             }

@@ -13,14 +13,14 @@ use std::task::{Context, Poll};
 use bytes::{BufMut, Bytes};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, Version};
-use model::limits::{READ_AHEAD_BYTES_MAX, UNREAD_BODY_BYTES_MAX};
+use model::limits::{CHUNK_BYTES_MAX, READ_AHEAD_BYTES_MAX, UNREAD_BODY_BYTES_MAX};
 use serve::{Body, Chunk, Response};
 
 use crate::clock::Pace;
 use crate::flaw::Flaw;
 use crate::http1::answer::{self, Delimiter};
 use crate::http1::chunked::{Decoder, Found};
-use crate::http1::connection::{Link, Socket};
+use crate::http1::connection::{Link, READ_BYTES, Socket};
 use crate::http1::fields;
 use crate::http1::framing::Length;
 use crate::http1::request::{After, Head, Trailers, Upfront};
@@ -264,7 +264,7 @@ impl<'a, S: Socket> Exchange<'a, S> {
                 Ok(Found::Data(data)) => upload.give(Chunk::Data(data)),
                 Ok(Found::Trailers(trailers)) => upload.end(Some(Chunk::Trailers(trailers))),
                 Ok(Found::End) => upload.end(None),
-                Ok(Found::More) => match self.link.poll_read(cx) {
+                Ok(Found::More) => match self.link.poll_read(cx, room(&self.decoder)) {
                     Poll::Ready(Ok(0)) => self.fail(Refusal::Malformed(Flaw::Unfinished)),
                     Poll::Ready(Ok(bytes)) => self.sending.moved(bytes as u64, stall),
                     Poll::Ready(Err(_)) => return Err("the viewer broke the connection"),
@@ -299,7 +299,7 @@ impl<'a, S: Socket> Exchange<'a, S> {
     /// Looks whether the viewer left, and takes in a little of its next request.
     fn watch(&mut self, cx: &mut Context<'_>) -> Result<(), &'static str> {
         while !self.link.has_ended && self.link.input.len() < READ_AHEAD_BYTES_MAX {
-            match self.link.poll_read(cx) {
+            match self.link.poll_read(cx, READ_BYTES) {
                 Poll::Ready(Ok(0)) if matches!(self.answer, Answer::Visiting(_)) => {
                     return Err("the viewer left");
                 }
@@ -331,6 +331,12 @@ impl<'a, S: Socket> Exchange<'a, S> {
             After::Close => End::Close,
         }
     }
+}
+
+/// Bytes to make room for: a piece, unless less is left.
+fn room(decoder: &Decoder) -> usize {
+    let left = decoder.left().and_then(|left| usize::try_from(left).ok());
+    left.unwrap_or(CHUNK_BYTES_MAX).clamp(READ_BYTES, CHUNK_BYTES_MAX)
 }
 
 /// Answers with `refusal`, whatever was asked.
