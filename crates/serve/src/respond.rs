@@ -42,7 +42,7 @@ pub(crate) fn to_viewer(
     let mut headers = obtained.head().headers.clone();
     hide_tags(&want.distribution, &mut headers);
     headers.insert(AGE, HeaderValue::from(obtained.head().age_at(now).as_secs()));
-    let trail = trail(world, obtained.trail(), account, obtained.ttl(now));
+    let trail = trail_of(world, want, &obtained, account, now);
     match caching::evaluate(method, &want.headers, status, &headers) {
         Condition::Proceed => {}
         Condition::NotModified => {
@@ -161,7 +161,7 @@ pub(crate) fn to_peer(
 ) -> (Answer, Body) {
     let now = world.host.now();
     let head = obtained.head();
-    let trail = trail(world, obtained.trail(), account, obtained.ttl(now));
+    let trail = trail_of(world, want, &obtained, account, now);
     let proof_age = obtained.permit().proof().age_at(now);
     let condition = caching::evaluate(&Method::GET, &want.headers, head.status, &head.headers);
     let mut said = AnswerHead {
@@ -238,7 +238,7 @@ fn explain(denied: Denied, headers: &mut HeaderMap, account: &Account) {
 
 /// Adds `Via`, `X-Cache` and `Cache-Status` for an answer that no tier above has handled.
 pub(crate) fn sign(world: &World, headers: &mut HeaderMap, account: &Account, status: StatusCode) {
-    let trail = trail(world, "", account, None);
+    let trail = trail(world, "", account, (None, None));
     sign_with(world, headers, account, status, &trail);
 }
 
@@ -263,8 +263,30 @@ fn sign_with(
     }
 }
 
+/// The members of `Cache-Status` for what was obtained. What the next hop answered is said where it
+/// may differ from what the asker is told (RFC 9211 §2.3).
+fn trail_of(
+    world: &World,
+    want: &Want,
+    obtained: &Obtained,
+    account: &Account,
+    now: Moment,
+) -> String {
+    let fwd_status = match account.verdict {
+        Verdict::Revalidated(_) => Some(StatusCode::NOT_MODIFIED),
+        Verdict::Forwarded(_) if want.speaks_of_a_copy() => Some(obtained.head().status),
+        Verdict::None | Verdict::Hit | Verdict::Stale | Verdict::Forwarded(_) => None,
+    };
+    trail(world, obtained.trail(), account, (fwd_status, obtained.ttl(now)))
+}
+
 /// The members of `Cache-Status`, the cache nearest the origin first (RFC 9211 §2).
-fn trail(world: &World, above: &str, account: &Account, ttl: Option<i64>) -> String {
+fn trail(
+    world: &World,
+    above: &str,
+    account: &Account,
+    (fwd_status, ttl): (Option<StatusCode>, Option<i64>),
+) -> String {
     let handling = match account.verdict {
         Verdict::None => Handling::Refused,
         Verdict::Hit | Verdict::Stale => Handling::Hit,
@@ -273,7 +295,7 @@ fn trail(world: &World, above: &str, account: &Account, ttl: Option<i64>) -> Str
     let own = CacheStatus {
         cache: world.name.as_str(),
         handling,
-        fwd_status: None,
+        fwd_status,
         ttl,
         stored: account.stored,
         collapsed: account.collapsed,

@@ -182,6 +182,11 @@ impl Want {
         caching::reusable(&head.headers, &self.behavior().cache_policy)
     }
 
+    /// Whether the asker has a copy, or a part of one, that the answer may depend on.
+    pub(crate) fn speaks_of_a_copy(&self) -> bool {
+        ABOUT_THE_ASKERS_COPY.iter().any(|name| self.headers.contains_key(name))
+    }
+
     /// The method that goes up: a HEAD is answered from the object it describes.
     pub(crate) fn method(&self) -> Method {
         Method::GET

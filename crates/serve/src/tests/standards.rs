@@ -122,6 +122,22 @@ fn what_a_304_says_reaches_the_viewer_through_every_tier() {
 }
 
 #[test]
+fn what_the_next_hop_said_is_told_where_the_viewer_hears_something_else() {
+    // RFC 9211 §2.3: without fwd-status it would be the status that was sent.
+    let lab = Lab::alone();
+    lab.origin.on("/a", Reply::new("cache-control:no-store|etag:\"1\"", "hello"));
+    for (fields, status, expect) in [
+        ("", 200, "fwd=uri-miss; detail=no-store"),
+        ("if-none-match:\"1\"", 304, "fwd=uri-miss; fwd-status=200; detail=no-store"),
+        ("range:bytes=0-1", 206, "fwd=uri-miss; fwd-status=200; detail=no-store"),
+    ] {
+        let viewer = lab.ask("n1", Ask::get("/a").with(fields));
+        assert_eq!(viewer.status(), status);
+        assert_eq!(viewer.header("cache-status"), format!("\"n1\"; {expect}"), "{fields}");
+    }
+}
+
+#[test]
 fn every_miss_says_why() {
     // RFC 9211 §2.2 and §2.8.
     let lab = Lab::alone();
@@ -131,7 +147,7 @@ fn every_miss_says_why() {
     lab.get("n1", "/a").body();
     lab.wait(20);
     for (fields, expect) in [
-        ("cache-control:no-cache", "fwd=request; stored; detail=no-cache"),
+        ("cache-control:no-cache", "fwd=request; fwd-status=304; stored; detail=no-cache"),
         ("x:1", "fwd=vary-miss; stored; detail=edge"),
     ] {
         let viewer = lab.ask("n1", Ask::get("/a").with(fields));
@@ -139,8 +155,8 @@ fn every_miss_says_why() {
     }
     lab.wait(20);
     for (fields, expect) in [
-        ("cache-control:max-age=10", "fwd=request; stored; detail=max-age"),
-        ("cache-control:min-fresh=70", "fwd=request; stored; detail=min-fresh"),
+        ("cache-control:max-age=10", "fwd=request; fwd-status=304; stored; detail=max-age"),
+        ("cache-control:min-fresh=70", "fwd=request; fwd-status=304; stored; detail=min-fresh"),
     ] {
         let viewer = lab.ask("n1", Ask::get("/a").with(fields));
         assert_eq!(viewer.header("cache-status"), format!("\"n1\"; {expect}"), "{fields}");
