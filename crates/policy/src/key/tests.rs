@@ -1,11 +1,15 @@
 use std::collections::BTreeMap;
 
+use http::Method;
+use http::header::{ACCEPT_ENCODING, COOKIE, ORIGIN, PRAGMA, USER_AGENT};
 use model::Host;
 use model::policy::{KeyHeaders, QueryOrder};
 use proptest::prelude::*;
 
 use super::*;
-use crate::forward::forwarded_headers;
+use crate::cors::Asked;
+use crate::derived::derive;
+use crate::forward::{forwarded_headers, forwarded_target};
 use crate::testing::{fields, listed, names};
 
 fn attributes(policy: &CachePolicy, host: &str, path: &str) -> Attributes {
@@ -235,9 +239,9 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_have_a_key(
+    fn any_bytes_are_read_without_a_panic(
         path in "/[ -~]{0,40}",
-        cookie in proptest::collection::vec(32_u8.., 0..60),
+        value in proptest::collection::vec(32_u8.., 0..60),
     ) {
         let policy = CachePolicy {
             cookies: Names::AllExcept(listed(&["a"])),
@@ -246,9 +250,10 @@ proptest! {
             ..CachePolicy::default()
         };
         let mut headers = HeaderMap::new();
-        if let Ok(value) = http::HeaderValue::from_bytes(&cookie) {
-            headers.insert(http::header::COOKIE, value.clone());
-            headers.insert(http::header::ACCEPT_ENCODING, value);
+        if let Ok(value) = http::HeaderValue::from_bytes(&value) {
+            for name in [COOKIE, ACCEPT_ENCODING, USER_AGENT, ORIGIN, PRAGMA] {
+                headers.insert(name, value.clone());
+            }
         }
         let behavior =
             CacheBehavior { cache_policy: policy.clone(), ..CacheBehavior::to_origin("main") };
@@ -256,6 +261,9 @@ proptest! {
             let path = kept_path(&policy, &path).unwrap_or(path);
             let kept = Attributes { path, ..attributes(&policy, "shop.example", "/") };
             key(&behavior, &kept, &headers);
+            forwarded_target(&behavior, &kept.path);
+            derive(&behavior, None, &mut headers);
+            Asked::of(&Method::OPTIONS, &headers);
             forwarded_headers(&behavior, &mut headers);
         }
     }
