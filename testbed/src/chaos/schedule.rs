@@ -93,7 +93,7 @@ fn kinds(scene: &Scene) -> Vec<&'static str> {
     if tool::is_root() {
         kinds.push("disk-full");
     }
-    // Under a container's clock library the node starts more slowly, not otherwise.
+    // This machine's clock library need not fit the C library of an image.
     if crew::clock_library().is_some() && scene.backend != Backend::Docker {
         kinds.push("clock");
     }
