@@ -205,6 +205,7 @@ fn world(purges: u64) -> Arc<World> {
         fills: Fills::new(1 << 20),
         flights: Flights::default(),
         countries: Arc::new(NoCountries),
+        encoders: None,
     });
     assert_eq!(hit_once(&world).headers["x-cache"], "Miss from shoal");
     for purge in 0..purges {

@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 5] = [
     &["model"],
     &["caching", "policy", "placement", "flow", "control", "wire"],
     &["serve", "follow"],
-    &["membership", "transport", "consensus", "storage", "gateway", "admin"],
+    &["membership", "transport", "consensus", "storage", "encoding", "gateway", "admin"],
     &["shoal", "sim", "testbed"],
 ];
 /// The one import within a floor: the testbed drives the program, and shares its pretend origin,

@@ -39,7 +39,7 @@ const PURE: [(&str, Home, &str); 13] = [
 ];
 
 /// The libraries that one shell is built around, and who may use each.
-const SHELLED: [(&str, &[&str]); 15] = [
+const SHELLED: [(&str, &[&str]); 18] = [
     ("chitchat", &["membership"]),
     ("quinn", &["transport"]),
     ("rustls", &["transport"]),
@@ -49,6 +49,9 @@ const SHELLED: [(&str, &[&str]); 15] = [
     ("sled", &["consensus"]),
     ("foyer-common", &["storage"]),
     ("foyer-memory", &["storage"]),
+    ("brotli", &["encoding"]),
+    ("flate2", &["encoding"]),
+    ("zstd", &["encoding"]),
     // The program has a small client for the admin API; the testbed has viewers by the thousand.
     ("hyper", &["gateway", "shoal", "testbed"]),
     ("axum", &["admin"]),

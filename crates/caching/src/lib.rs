@@ -20,6 +20,7 @@ pub mod revalidate;
 pub mod range;
 pub mod multipart;
 pub mod slice;
+pub mod encode;
 pub mod status;
 pub mod hop;
 
@@ -30,6 +31,9 @@ mod sf;
 mod testing;
 
 pub use directive::{CacheControl, RequestDirectives, Seconds};
+pub use encode::{
+    Coding, Encoding, Unencodable, add_vary, encode_fields, encoded_key, encoding, negotiate,
+};
 pub use forward::{CDN_LOOP, Expectation, Passage, Reach, count_forward, meet_expectation};
 pub use freshness::{ensure_date, initial_age, said_age};
 pub use hop::strip_hop_by_hop;

@@ -151,6 +151,11 @@ pub const SLICES_AHEAD_MAX: u64 = 8;
 pub const SLICES_BEYOND: u64 = 2;
 /// Times that one slice is asked for again: its fetch broke, was purged, or met another version.
 pub const SLICE_ATTEMPTS_MAX: usize = 4;
+/// Bytes of the smallest response that is compressed at the edge, as CloudFront does: below, fields
+/// weigh more than what is saved.
+pub const ENCODED_BYTES_MIN: u64 = 1_000;
+/// Bytes of the largest, as CloudFront does.
+pub const ENCODED_BYTES_MAX: u64 = 10_000_000;
 /// Variants (RFC 9111 §4.1) are separate objects; this bounds the field names one `Vary` may list.
 pub const VARY_FIELDS_MAX: usize = 32;
 /// Fields that `no-cache` and `private` of one response may name; beyond it they are about all of

@@ -188,6 +188,8 @@ impl Visit {
             slice: caching::first_byte(&self.method, &self.headers)
                 .map(caching::slice_of)
                 .filter(|number| *number < SLICED_BYTES_MAX / SLICE_BYTES),
+            // By the viewer's own weights; what goes up names the codings only.
+            coding: caching::negotiate(&self.headers, &behavior.cache_policy),
         }
     }
 }

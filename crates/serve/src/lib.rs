@@ -20,6 +20,7 @@ mod accept;
 mod allowance;
 mod assemble;
 mod canary;
+mod encode;
 mod fill;
 mod finish;
 mod gate;
@@ -56,8 +57,9 @@ pub use message::{Request, Response};
 pub use policy::Scheme;
 pub use purge::Purged;
 pub use world::{
-    Countries, Host, Interim, Journal, Knowledge, Ledger, Members, Mesh, NoCountries, OriginAnswer,
-    OriginError, OriginRequest, Origins, PeerAnswer, PeerError, Peers, Store, World,
+    Countries, Encoder, Encoders, Host, Interim, Journal, Knowledge, Ledger, Members, Mesh,
+    NoCountries, OriginAnswer, OriginError, OriginRequest, Origins, PeerAnswer, PeerError, Peers,
+    Store, World,
 };
 
 use accept::Visit;

@@ -31,6 +31,8 @@ pub enum Entry {
     Manifest(Copy),
     /// One slice of a large object, under the head that it was fetched with.
     Slice(Copy),
+    /// The content of an object in some coding, to be sent while the object itself may be.
+    Encoded(Copy),
     /// A signpost: the fields that select among variants kept under derived keys.
     Varies(Box<[HeaderName]>),
 }
@@ -71,7 +73,10 @@ impl Entry {
     /// What purges bear on: an object, or what is kept of one.
     pub(crate) fn copy(&self) -> Option<&Copy> {
         match self {
-            Entry::Object(copy) | Entry::Manifest(copy) | Entry::Slice(copy) => Some(copy),
+            Entry::Object(copy)
+            | Entry::Manifest(copy)
+            | Entry::Slice(copy)
+            | Entry::Encoded(copy) => Some(copy),
             Entry::Varies(_) => None,
         }
     }
@@ -79,7 +84,9 @@ impl Entry {
     /// Bytes of content that are kept in it.
     pub(crate) fn content_bytes(&self) -> u64 {
         match self {
-            Entry::Object(copy) | Entry::Slice(copy) => copy.object.body_bytes,
+            Entry::Object(copy) | Entry::Slice(copy) | Entry::Encoded(copy) => {
+                copy.object.body_bytes
+            }
             Entry::Manifest(_) | Entry::Varies(_) => 0,
         }
     }
@@ -88,7 +95,7 @@ impl Entry {
     pub(crate) fn is_object(&self) -> bool {
         match self {
             Entry::Object(_) | Entry::Manifest(_) => true,
-            Entry::Slice(_) | Entry::Varies(_) => false,
+            Entry::Slice(_) | Entry::Encoded(_) | Entry::Varies(_) => false,
         }
     }
 
@@ -96,7 +103,10 @@ impl Entry {
     pub fn weight(&self) -> u64 {
         let fields = match self {
             Entry::Varies(names) => names.iter().map(|name| name.as_str().len() + 32).sum(),
-            Entry::Object(copy) | Entry::Manifest(copy) | Entry::Slice(copy) => {
+            Entry::Object(copy)
+            | Entry::Manifest(copy)
+            | Entry::Slice(copy)
+            | Entry::Encoded(copy) => {
                 let headers = copy.object.head.headers.iter();
                 let fields: usize = headers.map(|(n, v)| n.as_str().len() + v.len() + 64).sum();
                 let path = copy.object.attributes.path.as_str().len();
@@ -267,9 +277,8 @@ pub(crate) fn find(world: &World, want: &Want) -> Found {
             signpost = entry.clone();
             (key, true, world.store.find(&key))
         }
-        Some(Entry::Object(_) | Entry::Manifest(_) | Entry::Slice(_)) | None => {
-            (want.key, false, entry)
-        }
+        Some(Entry::Object(_) | Entry::Manifest(_) | Entry::Slice(_) | Entry::Encoded(_))
+        | None => (want.key, false, entry),
     };
     let copy = entry.filter(|entry| entry.copy().is_some_and(|copy| is_of(copy, want)));
     let judge = Judge::new(world, want);

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use caching::{ByteRange, Multipart};
+use caching::{ByteRange, Coding, Multipart};
 use futures_util::StreamExt;
 use model::object::Head;
 use model::{Moment, Tags};
 
 use crate::assemble;
 use crate::body::Body;
-use crate::fill::{Opening, Reader};
+use crate::encode;
+use crate::fill::{Opening, Reader, Sharing};
 use crate::flights;
 use crate::gate::ServePermit;
 use crate::lookup::{Copy, Entry};
@@ -121,7 +122,16 @@ impl Obtained {
         Some(copy.terms.ttl_at(copy.object.head.age_at(now)))
     }
 
-    fn tags(&self) -> &Tags {
+    /// Whether it is for others too.
+    pub(crate) fn is_shared(&self) -> bool {
+        match self.opening().map(|opening| opening.sharing) {
+            None | Some(Sharing::Variant(_)) => true,
+            Some(Sharing::Nobody(_)) => false,
+        }
+    }
+
+    /// The origin's names for it.
+    pub(crate) fn tags(&self) -> &Tags {
         match self {
             Obtained::Stored(entry, _) => &Obtained::copy(entry).object.tags,
             Obtained::Filling(opening, ..) => &opening.tags,
@@ -160,15 +170,38 @@ impl Obtained {
     /// What of the body goes to a viewer, stopped when a purge overtakes it.
     pub(crate) fn into_guarded(self, world: &Arc<World>, want: &Want, cut: Cut) -> Body {
         let tags = self.tags().clone();
-        let (body, permit) = match self {
+        let (body, permit) = self.into_cut(world, want, cut);
+        flights::guard(world, want, &tags, permit, body)
+    }
+
+    /// The same in a coding.
+    pub(crate) fn into_encoded(self, world: &Arc<World>, want: &Want, coding: Coding) -> Body {
+        let tags = self.tags().clone();
+        let (body, permit) = match encode::kept(world, want, &self, coding) {
+            Some(entry) => (whole(&entry), self.into_permit()),
+            None => encode::begin(world, want, self, coding),
+        };
+        flights::guard(world, want, &tags, permit, body)
+    }
+
+    fn into_permit(self) -> ServePermit {
+        match self {
+            Obtained::Stored(_, permit)
+            | Obtained::Filling(_, _, permit)
+            | Obtained::Sliced(_, permit) => permit,
+        }
+    }
+
+    /// What of the body goes to a viewer, and the permission to send it.
+    pub(crate) fn into_cut(self, world: &Arc<World>, want: &Want, cut: Cut) -> (Body, ServePermit) {
+        match self {
             Obtained::Sliced(sliced, permit) => (assembled(world, want, sliced, cut), permit),
             Obtained::Stored(entry, permit) => (cut.of(whole(&entry)), permit),
             Obtained::Filling(opening, reader, permit) => {
                 let body = Body::Stream { stream: reader.boxed(), bytes: opening.body_bytes };
                 (cut.of(body), permit)
             }
-        };
-        flights::guard(world, want, &tags, permit, body)
+        }
     }
 }
 

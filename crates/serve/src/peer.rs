@@ -69,6 +69,7 @@ fn want(world: &World, question: Question, interim: Option<Interim>) -> Option<W
         interim,
         asked: Method::GET,
         slice: question.slice,
+        coding: None,
     })
 }
 

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use caching::{ByteRange, CacheStatus, Condition, Handling, Multipart, Ranged};
+use caching::{ByteRange, CacheStatus, Coding, Condition, Encoding, Handling, Multipart, Ranged};
 use http::header::{
     ACCEPT_RANGES, AGE, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
     RETRY_AFTER, VIA,
@@ -18,6 +18,7 @@ use wire::exchange::{Answer, AnswerHead, Failure};
 
 use crate::account::{Account, Verdict};
 use crate::body::Body;
+use crate::encode;
 use crate::message::Response;
 use crate::obtained::{Cut, Obtained};
 use crate::pass;
@@ -43,6 +44,7 @@ pub(crate) fn to_viewer(
     hide_tags(&want.distribution, &mut headers);
     headers.insert(AGE, HeaderValue::from(obtained.head().age_at(now).as_secs()));
     let trail = trail_of(world, want, &obtained, account, now);
+    let coding = negotiated(world, want, &obtained, &mut headers);
     match caching::evaluate(method, &want.headers, status, &headers) {
         Condition::Proceed => {}
         Condition::NotModified => {
@@ -57,6 +59,16 @@ pub(crate) fn to_viewer(
         }
     }
     sign_with(world, &mut headers, account, status, &trail);
+    if let Some(coding) = coding {
+        if let Some(entry) = encode::kept(world, want, &obtained, coding) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(entry.content_bytes()));
+        }
+        let body = match *method {
+            Method::HEAD => Body::Empty,
+            _ => obtained.into_encoded(world, want, coding),
+        };
+        return Response { status, headers, body };
+    }
     let Some(bytes) = obtained.body_bytes() else {
         let body = match *method {
             Method::HEAD => Body::Empty,
@@ -87,6 +99,25 @@ pub(crate) fn to_viewer(
             Response { status: StatusCode::RANGE_NOT_SATISFIABLE, headers, body: Body::Empty }
         }
     }
+}
+
+/// The coding in which it goes to the viewer, if it does not go as it is; the fields say so.
+fn negotiated(
+    world: &World,
+    want: &Want,
+    obtained: &Obtained,
+    headers: &mut HeaderMap,
+) -> Option<Coding> {
+    let coding = match encode::decide(world, want, obtained) {
+        None | Some(Encoding::Never(_)) => return None,
+        Some(Encoding::Plain) => None,
+        Some(Encoding::As(coding)) => Some(coding),
+    };
+    caching::add_vary(headers);
+    if let Some(coding) = coding {
+        caching::encode_fields(headers, coding);
+    }
+    coding
 }
 
 /// Several ranges: one `multipart/byteranges`, which says in every part what it holds and nothing

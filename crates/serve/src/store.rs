@@ -204,9 +204,7 @@ impl Fetch<'_> {
     }
 
     fn terms(&self, head: &Head) -> Result<Terms, caching::Unstorable> {
-        let asked = policy::beyond_the_key(self.want.behavior(), &self.want.headers);
-        let rules = self.want.rules(head.status);
-        caching::storable(&self.want.method(), &asked, head.status, &head.headers, &rules)
+        self.want.terms(head)
     }
 
     /// Where the response belongs; signposts and running fills are put right before anyone reads
@@ -231,7 +229,8 @@ impl Fetch<'_> {
         let known = self.world.store.find(&self.want.key);
         let same = match known.as_deref() {
             Some(Entry::Varies(known)) => **known == *fields,
-            Some(Entry::Object(_) | Entry::Manifest(_) | Entry::Slice(_)) | None => false,
+            Some(Entry::Object(_) | Entry::Manifest(_) | Entry::Slice(_) | Entry::Encoded(_))
+            | None => false,
         };
         if !same {
             let signpost = Entry::Varies(fields.into_boxed_slice());

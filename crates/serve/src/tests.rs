@@ -29,6 +29,7 @@ mod vary;
 mod large;
 mod large_origin;
 mod slices;
+mod compression;
 mod refusals;
 mod hints;
 mod pass;

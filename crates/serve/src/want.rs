@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use caching::Rules;
+use caching::{Coding, Rules, Terms, Unstorable};
 use control::{Standing, State, Tentative};
 use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
@@ -51,6 +51,8 @@ pub(crate) struct Want {
     /// The slice to begin with if this is a large object, where the asker knows: a viewer who asks
     /// for a range, a peer.
     pub(crate) slice: Option<u64>,
+    /// The coding that a viewer likes best, of those that the policy enables.
+    pub(crate) coding: Option<Coding>,
 }
 
 /// What was asked for, found among a distribution's policies.
@@ -166,6 +168,13 @@ impl Want {
             true => Standing::Good,
             false => of(&self.attributes),
         }
+    }
+
+    /// Whether a response may be kept, and on what terms.
+    pub(crate) fn terms(&self, head: &Head) -> Result<Terms, Unstorable> {
+        let asked = policy::beyond_the_key(self.behavior(), &self.headers);
+        let rules = self.rules(head.status);
+        caching::storable(&self.method(), &asked, head.status, &head.headers, &rules)
     }
 
     /// The fields to send up: the request's, less what speaks of the asker's own copy.

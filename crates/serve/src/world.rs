@@ -3,11 +3,14 @@
 //! Time, tasks, storage, peers, origins, gossip and the log come in through here and through
 //! nothing else.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::Guard;
+use bytes::Bytes;
+use caching::Coding;
 use control::{State, Tentative};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
@@ -44,6 +47,8 @@ pub struct World {
     pub origins: Arc<dyn Origins>,
     /// Where viewers are.
     pub countries: Arc<dyn Countries>,
+    /// Makes encoders, if this node compresses.
+    pub encoders: Option<Arc<dyn Encoders>>,
     /// Who belongs and who is alive.
     pub members: Arc<dyn Members>,
     /// The replicated facts.
@@ -64,6 +69,22 @@ pub trait Host: Send + Sync {
     fn wall(&self) -> SystemTime;
     /// Runs `task` to its end, whoever asked for it.
     fn spawn(&self, task: BoxFuture<'static, ()>);
+}
+
+/// Encodes one body, piece by piece.
+pub trait Encoder: Send {
+    /// Takes a piece, and gives what is ready by then.
+    fn push(&mut self, piece: &[u8]) -> io::Result<Bytes>;
+    /// Gives all that was taken, at the cost of some density.
+    fn flush(&mut self) -> io::Result<Bytes>;
+    /// Gives the rest.
+    fn finish(self: Box<Self>) -> io::Result<Bytes>;
+}
+
+/// Makes encoders.
+pub trait Encoders: Send + Sync {
+    /// One for a body.
+    fn begin(&self, coding: Coding) -> io::Result<Box<dyn Encoder>>;
 }
 
 /// The cache of this node. What it returns may be old: the gate decides, never the store.

@@ -303,6 +303,7 @@ impl Stage {
             fills: Fills::new(4 * OBJECT_BYTES_MAX),
             flights: Flights::default(),
             countries: Arc::new(NoCountries),
+            encoders: None,
         });
         stock.connect(&world);
         let (group, real) = (under.group.clone(), under.real.clone());

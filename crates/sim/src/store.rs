@@ -56,6 +56,7 @@ impl Memory {
                 Entry::Object(copy) => Entry::Object(forgetful(copy)),
                 Entry::Manifest(copy) => Entry::Manifest(forgetful(copy)),
                 Entry::Slice(copy) => Entry::Slice(forgetful(copy)),
+                Entry::Encoded(copy) => Entry::Encoded(forgetful(copy)),
             };
             *entry = Arc::new(forgotten);
         }

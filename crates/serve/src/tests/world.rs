@@ -25,7 +25,7 @@ use placement::View;
 use wire::exchange::{Answer, Question};
 
 use super::origin::Script;
-use super::ports::{Desk, Facts, Notes, Roster, Shelf};
+use super::ports::{Capitals, Desk, Facts, Notes, Roster, Shelf};
 use super::viewer::{Ask, Viewer};
 use super::wires::Wires;
 use crate::{Account, Entry, Fills, Flights, Mesh, NoCountries, World};
@@ -119,6 +119,7 @@ impl Lab {
             fills: Fills::new(retained_bytes_max),
             flights: Flights::default(),
             countries: Arc::new(NoCountries),
+            encoders: Some(Arc::new(Capitals)),
         };
         Node { world: Arc::new(world), facts, roster, notes }
     }
@@ -162,7 +163,7 @@ impl Lab {
         let entry = self.world(name).store.find(&key_of(target));
         entry.and_then(|entry| match entry.as_ref() {
             Entry::Object(copy) | Entry::Manifest(copy) => Some(copy.object.head.as_of),
-            Entry::Slice(_) | Entry::Varies(_) => None,
+            Entry::Slice(_) | Entry::Encoded(_) | Entry::Varies(_) => None,
         })
     }
 

@@ -75,6 +75,7 @@ impl Stories {
             fills: Fills::new(config.memory_bytes / FILLS_SHARE),
             flights: Flights::default(),
             countries: Arc::new(NoCountries),
+            encoders: Some(Arc::new(encoding::Codecs)),
         });
         stock.connect(&world);
         ground.switchboard.connect_follow(follow.clone());

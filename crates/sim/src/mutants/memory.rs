@@ -37,6 +37,7 @@ impl serve::Store for Altered {
             Entry::Object(copy) => altered(copy).map(Entry::Object),
             Entry::Manifest(copy) => altered(copy).map(Entry::Manifest),
             Entry::Slice(copy) => altered(copy).map(Entry::Slice),
+            Entry::Encoded(copy) => altered(copy).map(Entry::Encoded),
         }
         .map(Arc::new)
     }

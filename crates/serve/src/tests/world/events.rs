@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::{Command, Tentative};
-use model::{Effect, Invalidation, LogPosition, Purging, Scope, Tag};
+use model::{CachePolicy, Effect, Invalidation, LogPosition, Purging, Scope, Tag};
 
 use super::super::origin::Gate;
 use super::super::ports::Granted;
@@ -22,6 +22,15 @@ impl Lab {
     /// From now on purges bear on the lab's distribution like that.
     pub(in crate::tests) fn purging(&self, purging: Purging) {
         self.log(Command::PutDistribution(distribution(purging)));
+        self.catch_up_all();
+    }
+
+    /// From now on the lab's distribution is compressed at the edge, as that policy enables.
+    pub(in crate::tests) fn compressing(&self, cache_policy: CachePolicy) {
+        let mut compressing = distribution(Purging::default());
+        compressing.default_cache_behavior.compress = true;
+        compressing.default_cache_behavior.cache_policy = cache_policy;
+        self.log(Command::PutDistribution(compressing));
         self.catch_up_all();
     }
 
