@@ -17,6 +17,7 @@ One seed, one replayable mesh: the real nodes of Shoal in a pretend world, in vi
                             with --level, only those that are looked for there
 
   sim --replay N            runs N seeds in two processes each and compares their traces
+  sim --tree                measures how long purges take in a tree of 450 nodes
 
   --level L                 l0 or l1 (l1): what is real beside the two stories of every node
   --profile P               calm, ordinary, heavy, correlated or all
@@ -61,6 +62,8 @@ pub(crate) enum Wish {
         /// How many.
         count: u64,
     },
+    /// The figures of a large tree.
+    Tree,
     /// To see that so many seeds give the same trace in two processes.
     Replay(u64),
     /// All mutants, or those of one level.
@@ -118,7 +121,7 @@ impl Arguments {
                 "--profile" => said.profiles = Some(profiles(words.next())?),
                 "--level" => said.level = Some(level(words.next())?),
                 "--mutant" => said.mutant = Some(mutant(words.next())?),
-                "--trace" | "--mutants" | "--help" | "-h" => said.flags.push(word),
+                "--trace" | "--tree" | "--mutants" | "--help" | "-h" => said.flags.push(word),
                 _ => said.seed = Some(word.parse().map_err(|_| Misread::Unknown(word))?),
             }
         }
@@ -132,6 +135,7 @@ impl Said {
         let keep = if has("--trace") { Keep::Lines } else { Keep::Hash };
         let (wish, usual) = match (self.seed, self.seeds.or(self.replay)) {
             _ if has("--help") || has("-h") => (Wish::Help, vec![]),
+            _ if has("--tree") => (Wish::Tree, vec![]),
             _ if has("--mutants") => (Wish::Mutants(self.level), vec![]),
             (Some(seed), None) => (Wish::One(seed, keep), vec![Profile::Ordinary]),
             (None, Some(count)) if self.seeds.is_none() => {

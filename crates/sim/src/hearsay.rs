@@ -20,8 +20,10 @@ use crate::network::{Network, Way};
 use crate::scenario::Profile;
 use crate::setting::Setting;
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(400);
+/// Between two looks, and where there are many nodes to look at.
+const LOOK: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1_600)];
+/// So many are many.
+const MANY: usize = 100;
 /// For how long a node that is not in reach is believed to live.
 const FAITH: Duration = Duration::from_secs(2);
 /// How long an error lasts.
@@ -107,7 +109,8 @@ impl Board {
     pub(crate) async fn look_around(self: Arc<Self>, mut dice: Dice) {
         loop {
             self.look(&mut dice);
-            self.setting.clock.sleep(LOOK).await;
+            let many = self.setting.scenario.members.len() > MANY;
+            self.setting.clock.sleep(LOOK[usize::from(many)]).await;
         }
     }
 
@@ -199,8 +202,13 @@ impl follow::Members for Hearsay {
         let own = self.board.seen().get(&self.node).map(|seen| seen.group.role());
         let beliefs = self.board.beliefs();
         let state = self.replica.state();
-        let peer = |member: &Member| {
-            let place = self.board.place_of(&member.name);
+        let by_name = self.board.network.by_name();
+        let all = state.roster().count() == by_name.len();
+        let peer = |(number, member): (usize, &Member)| {
+            let place = match all {
+                true => Some(by_name[number]),
+                false => self.board.place_of(&member.name),
+            };
             let belief = place.map(|place| beliefs[self.node][place]).unwrap_or_default();
             let own = own.filter(|_| place == Some(self.node));
             Peer {
@@ -213,6 +221,6 @@ impl follow::Members for Hearsay {
                 leads: own.map_or(belief.leads, |role| role.leads.then_some(role.term)),
             }
         };
-        state.roster().map(peer).collect()
+        state.roster().enumerate().map(peer).collect()
     }
 }

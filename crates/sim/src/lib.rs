@@ -29,6 +29,7 @@ mod viewers;
 mod operators;
 mod chaos;
 mod checker;
+mod tree;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub use executor::Stuck;
 pub use mutants::{Mutant, SEEDS_MAX};
 pub use scenario::{Level, Profile};
 pub use trace::Keep;
+pub use tree::{Figures, Voters, measure, percentile};
 
 use checker::Case;
 use dice::Dice;

@@ -33,6 +33,9 @@ fn main() -> ExitCode {
         Ok(Arguments { wish: Wish::Replay(count), profiles, level, .. }) => {
             replay(&mut out, (count, level), &profiles)
         }
+        Ok(Arguments { wish: Wish::Tree, .. }) => {
+            printing::tree(&mut out).map(|()| ExitCode::SUCCESS)
+        }
         Ok(Arguments { wish: Wish::Mutants(level), .. }) => mutants(&mut out, level),
         Err(error) => writeln!(io::stderr(), "{error}\ntry --help").map(|()| ExitCode::from(2)),
     };

@@ -125,6 +125,7 @@ struct Spell {
 pub(crate) struct Network {
     setting: Arc<Setting>,
     places: BTreeMap<NodeName, usize>,
+    by_name: Vec<usize>,
     state: Mutex<State>,
 }
 
@@ -152,8 +153,9 @@ impl Network {
             broken: BTreeSet::new(),
         };
         let names = setting.scenario.members.iter().map(|member| member.name.clone());
-        let places = names.zip(0..).collect();
-        Arc::new(Network { setting, places, state: Mutex::new(state) })
+        let places: BTreeMap<NodeName, usize> = names.zip(0..).collect();
+        let by_name = places.values().copied().collect();
+        Arc::new(Network { setting, places, by_name, state: Mutex::new(state) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -163,6 +165,11 @@ impl Network {
     /// The number of the node of that name.
     pub(crate) fn place_of(&self, name: &NodeName) -> Option<usize> {
         self.places.get(name).copied()
+    }
+
+    /// All nodes, in the order of their names.
+    pub(crate) fn by_name(&self) -> &[usize] {
+        &self.by_name
     }
 
     /// `node` answers from now on.

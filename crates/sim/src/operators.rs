@@ -104,6 +104,43 @@ fn distribution(name: &str, hosts: &[&str]) -> Distribution {
     }
 }
 
+/// What came of a purge that somebody waits for.
+pub(crate) struct Answered(Arc<Mutex<Option<Duration>>>);
+
+impl Answered {
+    /// When it was said to be fenced, if it was.
+    pub(crate) fn at(&self) -> Option<Duration> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A purge for good that covers `page`.
+pub(crate) fn hard(page: &Page, dice: &mut Dice) -> Invalidation {
+    let distribution = page.attributes.distribution.clone();
+    Invalidation { distribution, scopes: vec![scope(page, dice)], effect: Effect::Hard }
+}
+
+/// Sends a purge through `node` and waits, beside the caller, until it is fenced.
+pub(crate) fn purge(
+    stage: &Arc<Stage>,
+    node: usize,
+    id: CommandId,
+    purge: Invalidation,
+) -> Answered {
+    let answered = Arc::new(Mutex::new(None));
+    let (stage, written) = (stage.clone(), answered.clone());
+    let order = Order { id, command: Command::Invalidate(purge), level: Level::Fenced };
+    stage.setting.clone().clock.spawn(Owner::WORLD, async move {
+        let heard = send(&stage, node, order).await;
+        let level = heard.and_then(Result::ok).map(|receipt| receipt.progressed.level);
+        if level == Some(Level::Fenced) {
+            let now = stage.setting.now();
+            *written.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        }
+    });
+    Answered(answered)
+}
+
 /// A command as an operator sends it, once or again.
 #[derive(Clone)]
 struct Order {
