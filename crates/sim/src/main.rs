@@ -75,13 +75,14 @@ fn many(
     let seeds = from..from.saturating_add(count);
     for (at, profile) in profiles.iter().enumerate() {
         let mut row = Row::of(*profile);
-        let errands: Vec<Errand> = match level {
+        let share = match level {
             // Long runs share the seeds out among the profiles.
-            Level::L0 => seeds.clone().skip(at).step_by(profiles.len()),
-            Level::L1 => seeds.clone().skip(0).step_by(1),
-        }
-        .map(|seed| Errand { seed, level, profile: *profile, mutant })
-        .collect();
+            Level::L0 => (at, profiles.len()),
+            Level::L1 => (0, 1),
+        };
+        let seeds = seeds.clone().skip(share.0).step_by(share.1);
+        let errands: Vec<Errand> =
+            seeds.map(|seed| Errand { seed, level, profile: *profile, mutant }).collect();
         for (errand, news) in errands.iter().zip(children::each(&errands, Errand::run)?) {
             row.add(errand, news);
         }

@@ -1,5 +1,8 @@
 //! The byte stop: once a purge is known to be fenced, not one more byte of what it covers leaves a
-//! node, of responses that began before it either.
+//! node, of responses that had begun by then either.
+//!
+//! A request from before the purge that was overtaken again and again may settle for what was
+//! fetched since it came: its response begins later, and is not judged here.
 //!
 //! Bodies that were handed over whole have left the node at once; what is judged is what comes in
 //! pieces, by the time at which the node gave the last of them.
@@ -10,9 +13,9 @@ use super::{Case, Promise, Violation, no_old};
 pub(crate) fn check(case: &Case<'_>) -> Vec<Violation> {
     let mut broken = Vec::new();
     for (visit, purge, version) in no_old::older(case) {
-        let last = visit.answer.as_ref().and_then(|answer| answer.last_piece);
-        let (Some(last), Some((at, _))) = (last, purge.fenced()) else { continue };
-        if last <= at || visit.at > at {
+        let Some(answer) = &visit.answer else { continue };
+        let (Some(last), Some((at, _))) = (answer.last_piece, purge.fenced()) else { continue };
+        if last <= at || answer.at > at {
             continue;
         }
         let (url, name, scope) = (case.url(visit.page), case.name(visit.node), &purge.scope);
