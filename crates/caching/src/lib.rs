@@ -42,7 +42,8 @@ pub use multipart::Multipart;
 pub use plan::{Plan, Stored, Validity, Why, is_failure, may_serve_on_error, plan};
 pub use range::{ByteRange, Ranged, content_range, first_byte, resolve, unsatisfied_range};
 pub use revalidate::{
-    Condition, Validators, evaluate, freshen, matches, matches_strongly, not_modified_fields,
+    Condition, Validators, confirms, evaluate, freshen, matches, matches_strongly,
+    not_modified_fields,
 };
 pub use slice::{
     Piece, ask_for_slice, fields_of_whole, is_better_sliced, is_same_version, piece, slice_key,

@@ -186,7 +186,7 @@ fn receive(lease: Lease, incoming: Incoming, patience: Duration) -> BodyStream {
     }
     stream::unfold(Some((incoming, lease)), move |state| async move {
         let (mut incoming, lease) = state?;
-        let broken = |reason: String| Some((Err(BodyError(reason)), None));
+        let broken = |reason: String| Some((Err(BodyError::Broken(reason)), None));
         match time::timeout(patience, incoming.frame()).await {
             Err(_) => {
                 let seconds = patience.as_secs();

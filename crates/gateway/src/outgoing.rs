@@ -126,10 +126,10 @@ fn measured(
                 *left = rest;
                 Some(Ok(Chunk::Data(data)))
             }
-            None => Some(Err(BodyError("it was longer than announced".into()))),
+            None => Some(Err(BodyError::Broken("it was longer than announced".into()))),
         },
         Some(Ok(Chunk::Trailers(_))) | None if *left > 0 => {
-            Some(Err(BodyError("it was shorter than announced".into())))
+            Some(Err(BodyError::Broken("it was shorter than announced".into())))
         }
         other => other,
     }

@@ -77,7 +77,7 @@ fn chunks(parts: &[&'static str]) -> Vec<Result<Chunk, BodyError>> {
 /// The parts, then an error.
 fn broken_stream(parts: &[&'static str]) -> BodyStream {
     let mut chunks = chunks(parts);
-    chunks.push(Err(BodyError("on purpose".into())));
+    chunks.push(Err(BodyError::Broken("on purpose".into())));
     // hyper writes what it has when it has to wait, so the viewer sees the parts.
     stream::iter(chunks)
         .then(|chunk| async move {

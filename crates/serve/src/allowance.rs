@@ -39,7 +39,7 @@ fn bounded(stream: BodyStream, bytes_max: u64, overrun: Overrun) -> BodyStream {
             Some(rest) => left = rest,
             None => {
                 overrun.0.store(true, Ordering::Release);
-                return Err(BodyError("it is longer than is taken here".into()));
+                return Err(BodyError::Broken("it is longer than is taken here".into()));
             }
         }
         chunk

@@ -121,7 +121,9 @@ impl Assembly {
                     if self.attempts == 0 {
                         self.left = None;
                         let error = end.and_then(Result::err);
-                        return Some(Err(error.unwrap_or(BodyError("a slice is short".into()))));
+                        return Some(Err(
+                            error.unwrap_or(BodyError::Broken("a slice is short".into()))
+                        ));
                     }
                 }
             }
@@ -135,7 +137,7 @@ impl Assembly {
             Some((at_hand, opened)) if at_hand == number => opened,
             Some(_) | None => slice::open(&self.world, &self.want, &self.manifest, number)
                 .await
-                .map_err(|closed| BodyError(sentence(closed).into()))?,
+                .map_err(|closed| BodyError::Broken(sentence(closed).into()))?,
         };
         self.fetch_ahead(number);
         let start = number * SLICE_BYTES;

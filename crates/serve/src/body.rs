@@ -21,8 +21,15 @@ pub enum Chunk {
 
 /// Why a body ended before its end. Whoever sends it on must not end it cleanly either.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the body broke off: {0}")]
-pub struct BodyError(pub String);
+pub enum BodyError {
+    /// It broke off, and another hop may have the rest.
+    #[error("the body broke off: {0}")]
+    Broken(String),
+    /// It broke off at the origin, and the node that speaks with it has tried again: whoever is
+    /// further down and tried again as well would multiply its questions.
+    #[error("the origin broke the body off")]
+    GivenUp,
+}
 
 /// A body that is still coming.
 pub type BodyStream = BoxStream<'static, Result<Chunk, BodyError>>;
@@ -188,7 +195,7 @@ impl Pieces {
                 }
                 Some(Ok(Chunk::Trailers(_))) => {}
                 Some(Err(error)) => return Err(error),
-                None => return Err(BodyError("it was shorter than announced".into())),
+                None => return Err(BodyError::Broken("it was shorter than announced".into())),
             }
         }
     }

@@ -335,6 +335,15 @@ impl Writer {
         inner.wake_readers();
     }
 
+    /// The rest of the body is not to be had from the origin.
+    pub(crate) fn give_up(self) {
+        let mut inner = self.fill.lock();
+        if let Stage::Open(opening) = &inner.stage {
+            inner.stage = Stage::Broken(opening.clone(), BodyError::GivenUp);
+        }
+        inner.wake_readers();
+    }
+
     /// There will be no response.
     pub(crate) fn fail(self, failure: Failure) {
         let mut inner = self.fill.lock();
@@ -351,7 +360,7 @@ impl Drop for Writer {
         let end = match &inner.stage {
             Stage::Waiting => Some(Stage::Failed(Failure::Unreachable)),
             Stage::Open(opening) => {
-                let early = BodyError("the fetch ended early".into());
+                let early = BodyError::Broken("the fetch ended early".into());
                 Some(Stage::Broken(opening.clone(), early))
             }
             Stage::Complete(_) | Stage::Broken(..) | Stage::Failed(_) | Stage::Overtaken => None,

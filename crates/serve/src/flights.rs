@@ -213,7 +213,7 @@ impl Stream for Guarded {
         if let Some(objection) = this.objection() {
             this.is_over = true;
             this.flight.is_cut.store(true, Ordering::Release);
-            return Poll::Ready(Some(Err(BodyError(objection.into()))));
+            return Poll::Ready(Some(Err(BodyError::Broken(objection.into()))));
         }
         Poll::Ready(Some(Ok(Chunk::Data(this.piece()))))
     }

@@ -194,7 +194,7 @@ pub(crate) fn to_peer(
     let head = obtained.head();
     let trail = trail_of(world, want, &obtained, account, now);
     let proof_age = obtained.permit().proof().age_at(now);
-    let condition = caching::evaluate(&Method::GET, &want.headers, head.status, &head.headers);
+    let is_same = caching::confirms(&want.headers, head.status, &head.headers);
     let mut said = AnswerHead {
         status: head.status,
         headers: head.headers.clone(),
@@ -204,7 +204,7 @@ pub(crate) fn to_peer(
         body_bytes: obtained.body_bytes(),
         trail,
     };
-    if condition == Condition::NotModified {
+    if is_same {
         // With all fields: the asker freshens its copy with what the origin said since (RFC 9111
         // §3.2), and only the viewer's own edge leaves out what a 304 need not carry.
         (said.status, said.body_bytes) = (StatusCode::NOT_MODIFIED, Some(0));

@@ -16,7 +16,8 @@ use model::object::Head;
 use model::{CacheKey, LogPosition, Moment, Object, Tags};
 use wire::exchange::Failure;
 
-use crate::body::Chunk;
+use crate::account::Source;
+use crate::body::{BodyError, Chunk};
 use crate::collapse::{Lead, Place};
 use crate::fill::{Brings, Fill, Opening, Sharing, Writer};
 use crate::gate::Judge;
@@ -274,8 +275,10 @@ impl Fetch<'_> {
             (Ok(_) | Err(_), _) => None,
         };
         let pumped = self.pump(&writer, &mut room, &mut keeping, route, answer);
-        if pumped.await.is_some() {
-            writer.complete();
+        match pumped.await {
+            Ok(()) => writer.complete(),
+            Err(Unfinished::GivenUp) => writer.give_up(),
+            Err(Unfinished::Broken) => {}
         }
     }
 
@@ -292,7 +295,7 @@ impl Fetch<'_> {
     }
 
     /// Moves the body into the fill, and keeps the object before its last byte is out: whoever has
-    /// all of it finds it in the cache. `None` means that the body is not whole.
+    /// all of it finds it in the cache.
     async fn pump(
         &self,
         writer: &Writer,
@@ -300,10 +303,14 @@ impl Fetch<'_> {
         keeping: &mut Option<Keeping>,
         mut route: Route,
         answer: Answered,
-    ) -> Option<()> {
-        let Answered { mut head, mut body, .. } = answer;
+    ) -> Result<(), Unfinished> {
+        let Answered { mut head, mut body, source, .. } = answer;
         let expected = self.expected_bytes(&head);
         let mut resumes = resume::ATTEMPTS_MAX;
+        let unfinished = match source {
+            Source::Origin => Unfinished::GivenUp,
+            Source::Here | Source::Peer(..) => Unfinished::Broken,
+        };
         loop {
             let broken = match body.next().await {
                 Some(Ok(Chunk::Data(chunk))) => {
@@ -313,7 +320,7 @@ impl Fetch<'_> {
                     if expected == Some(writer.written_bytes() + chunk.len() as u64) {
                         self.keep_whole(keeping, &head, writer.retained_and(chunk.clone()));
                     }
-                    writer.push(chunk).await.ok()?;
+                    writer.push(chunk).await.map_err(|_| Unfinished::Broken)?;
                     false
                 }
                 Some(Ok(Chunk::Trailers(_))) => false,
@@ -324,14 +331,18 @@ impl Fetch<'_> {
                     };
                     if is_whole {
                         self.keep_whole(keeping, &head, writer.retained());
-                        return Some(());
+                        return Ok(());
+                    }
+                    if matches!(end, Some(Err(BodyError::GivenUp))) {
+                        return Err(Unfinished::GivenUp);
                     }
                     true
                 }
             };
             if broken {
-                resumes = resumes.checked_sub(1)?;
-                let rest = resume::rest(self.world, self.want, writer, &head, &mut route).await?;
+                resumes = resumes.checked_sub(1).ok_or(unfinished)?;
+                let rest = resume::rest(self.world, self.want, writer, &head, &mut route).await;
+                let rest = rest.ok_or(unfinished)?;
                 // Rule R3: the least of what is known of the parts.
                 head.as_of = head.as_of.min(rest.as_of);
                 let now = self.world.host.now();
@@ -389,6 +400,15 @@ struct Renewed {
     terms: Option<Terms>,
     born_at: Moment,
     is_manifest: bool,
+}
+
+/// Why a body is not whole.
+#[derive(Clone, Copy)]
+enum Unfinished {
+    /// It broke off on its way, or nobody reads it any more.
+    Broken,
+    /// It broke off at the origin, and again when the origin was asked again.
+    GivenUp,
 }
 
 /// Where an object is to be kept, and on what terms.

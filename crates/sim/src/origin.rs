@@ -327,7 +327,7 @@ impl Sending {
         self.origin.setting.clock.sleep(pause).await;
         if self.cut && self.sent >= self.bytes.len() / 2 {
             self.origin.end(self.fetch, FetchEnd::Stumbled(self.origin.setting.now()));
-            return Some((Err(BodyError("the origin closed the connection".into())), None));
+            return Some((Err(BodyError::Broken("the origin closed the connection".into())), None));
         }
         if self.sent == self.bytes.len() {
             self.origin.end(self.fetch, FetchEnd::Whole(self.edition.version));

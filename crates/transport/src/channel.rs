@@ -82,6 +82,13 @@ impl Sender {
         self.end()
     }
 
+    /// Ends the stream without an END: there is no more of it, and it is no use to ask elsewhere.
+    pub fn give_up(mut self) {
+        self.progress = Progress::Finished;
+        // Fails only if the stream has ended anyway.
+        let _ = self.stream.reset(code::GIVEN_UP);
+    }
+
     /// Waits until the peer no longer wants to read, or can no longer.
     pub fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
         let stopped = self.stream.stopped();

@@ -13,6 +13,8 @@ pub(crate) const UNWELCOME: VarInt = VarInt::from_u32(1);
 pub(crate) const MALFORMED: VarInt = VarInt::from_u32(2);
 /// A stream is given up before its end.
 pub(crate) const ABANDONED: VarInt = VarInt::from_u32(3);
+/// A stream whose content was not to be had, though its sender did what could be done.
+pub(crate) const GIVEN_UP: VarInt = VarInt::from_u32(4);
 
 /// Whether the end of a connection says that the peer is gone.
 pub(crate) fn is_loss(end: &ConnectionError) -> bool {

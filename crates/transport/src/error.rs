@@ -11,6 +11,8 @@ use std::time::Duration;
 use model::{Invalid, NodeName};
 use wire::hello::Reason;
 
+use crate::code;
+
 /// A node that cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
@@ -157,6 +159,9 @@ pub enum LinkError {
     /// The stream ended before its end was said: what came is not complete.
     #[error("the stream broke off")]
     Broken,
+    /// The stream ended before its end, and its sender says that the rest is not to be had.
+    #[error("the peer gave the stream up")]
+    GivenUp,
     /// The peer does not even take the stream: it is dead, stuck or cut off.
     #[error("the peer did not take the stream within {} ms", .0.as_millis())]
     Silent(Duration),
@@ -184,6 +189,7 @@ impl From<quinn::ReadError> for LinkError {
     fn from(error: quinn::ReadError) -> Self {
         match error {
             quinn::ReadError::ConnectionLost(source) => LinkError::Lost(source),
+            quinn::ReadError::Reset(code::GIVEN_UP) => LinkError::GivenUp,
             quinn::ReadError::Reset(_)
             | quinn::ReadError::ClosedStream
             | quinn::ReadError::IllegalOrderedRead

@@ -91,7 +91,7 @@ impl Upload {
     /// The rest will never come.
     pub(crate) fn break_off(&self, reason: &str) {
         self.change(|shared| {
-            shared.failure = Some(BodyError(reason.to_owned()));
+            shared.failure = Some(BodyError::Broken(reason.to_owned()));
             shared.stage = Stage::Over;
         });
     }

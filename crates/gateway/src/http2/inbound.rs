@@ -126,7 +126,7 @@ fn incoming_body(body: Incoming, stall: Duration) -> Body {
 fn incoming_stream(body: Incoming, stall: Duration) -> BodyStream {
     stream::unfold(Some((body, Pace::default())), move |state| async move {
         let (mut body, mut pace) = state?;
-        let broken = |reason: String| Some((Err(BodyError(reason)), None));
+        let broken = |reason: String| Some((Err(BodyError::Broken(reason)), None));
         match time::timeout_at(pace.due(stall), body.frame()).await {
             Err(_) => broken("the viewer sent too little for too long".into()),
             // hyper takes a stream that was reset with NO_ERROR for one that ended.

@@ -47,7 +47,7 @@ fn read(reader: &mut Reader) -> Option<Option<Result<Bytes, BodyError>>> {
     let chunk = reader.next().now_or_never()?;
     Some(chunk.map(|chunk| match chunk? {
         Chunk::Data(data) => Ok(data),
-        Chunk::Trailers(_) => Err(BodyError("no trailers here".into())),
+        Chunk::Trailers(_) => Err(BodyError::Broken("no trailers here".into())),
     }))
 }
 

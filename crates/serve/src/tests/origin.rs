@@ -145,7 +145,7 @@ fn stream_of(script: Arc<Script>, parts: Vec<Part>) -> BodyStream {
                     Some(Ok(Chunk::Data(data)))
                 }
                 Part::Trailers(fields) => Some(Ok(Chunk::Trailers(fields))),
-                Part::Break => Some(Err(BodyError("the origin hung up".into()))),
+                Part::Break => Some(Err(BodyError::Broken("the origin hung up".into()))),
                 Part::Wait(gate) => {
                     gate.passed().await;
                     None

@@ -115,7 +115,7 @@ impl crate::Peers for End {
             let body = match cut {
                 usize::MAX => body,
                 chunks => {
-                    let end = stream::iter([Err(BodyError("the peer is gone".into()))]);
+                    let end = stream::iter([Err(BodyError::Broken("the peer is gone".into()))]);
                     body.take(chunks).chain(end).boxed()
                 }
             };

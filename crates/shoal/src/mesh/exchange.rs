@@ -74,7 +74,8 @@ async fn ask(
 fn body_of(receiver: Receiver) -> BodyStream {
     let data = |frame: Result<_, LinkError>| match frame {
         Ok(data) => Ok(Chunk::Data(data)),
-        Err(error) => Err(BodyError(error.to_string())),
+        Err(LinkError::GivenUp) => Err(BodyError::GivenUp),
+        Err(error) => Err(BodyError::Broken(error.to_string())),
     };
     super::frames(receiver).map(data).boxed()
 }
@@ -90,6 +91,7 @@ fn failure(error: LinkError) -> PeerError {
         | LinkError::Silent(_)
         | LinkError::Lost(_) => PeerError::Unreachable(error.to_string()),
         LinkError::Broken
+        | LinkError::GivenUp
         | LinkError::Stopped
         | LinkError::Malformed
         | LinkError::TooLong(..)
@@ -140,7 +142,8 @@ async fn send_body(mut sender: transport::Sender, body: Body) {
         let sent = match chunk {
             Ok(Chunk::Data(data)) => sender.send(data).await.is_ok(),
             Ok(Chunk::Trailers(_)) => true,
-            Err(_) => false,
+            Err(BodyError::GivenUp) => return sender.give_up(),
+            Err(BodyError::Broken(_)) => false,
         };
         if !sent {
             return;

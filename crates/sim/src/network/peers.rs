@@ -96,7 +96,7 @@ async fn ask(
     let head = back.next().await.unwrap_or(Err(Broken)).map_err(broken)?;
     let answer = Answer::decode(&head).map_err(|error| PeerError::Broken(error.to_string()))?;
     let chunk = |frame: Result<_, Broken>| {
-        frame.map(Chunk::Data).map_err(|broken| BodyError(broken.to_string()))
+        frame.map(Chunk::Data).map_err(|broken| BodyError::Broken(broken.to_string()))
     };
     Ok(PeerAnswer { answer, body: back.map(chunk).boxed() })
 }
