@@ -128,9 +128,9 @@ pub enum Condition {
     PreconditionFailed,
 }
 
-/// Whether a response is the very one that a peer asks about, with validators of its own copy. Dates
-/// are not put in order here, as viewers' are: an origin that goes back to an older version, or that
-/// stops dating, has changed its mind.
+/// Whether a response is the very one that a peer asks about, with validators of its own copy.
+/// Dates are not put in order here, as viewers' are: an origin that goes back to an older version,
+/// or that stops dating, has changed its mind.
 pub fn confirms(request: &HeaderMap, status: StatusCode, response: &HeaderMap) -> bool {
     if !status.is_success() {
         return false;

@@ -107,6 +107,26 @@ pub(crate) struct Lead {
     pub(crate) looked_at: Place,
 }
 
+/// Where others find the fill.
+#[derive(Clone, Copy)]
+pub(crate) struct Places {
+    /// Where it was started; nowhere if the resource is known to be uncacheable.
+    pub(crate) own: Option<Place>,
+    /// Where requests of this variant look for a fill, and for a mark that there is none to share.
+    pub(crate) looked_at: Place,
+    /// Where its variant belongs, once known to differ.
+    pub(crate) variant: Option<Place>,
+    /// Where the slice belongs that it brings, if it brings one.
+    pub(crate) slice: Option<Place>,
+}
+
+impl Places {
+    /// The places of a fetch that has just been started.
+    pub(crate) fn of(lead: &Lead) -> Places {
+        Places { own: lead.place, looked_at: lead.looked_at, variant: None, slice: None }
+    }
+}
+
 impl Fills {
     /// Room for `retained_bytes_max` bytes of bodies in flight that may still be kept; beyond it
     /// they stream through.

@@ -8,13 +8,13 @@ use futures_util::FutureExt;
 use crate::collapse::{self, Company, Lead, Turn};
 use crate::fill::Reader;
 use crate::lookup::Found;
-use crate::store::{self, Places};
+use crate::store;
 use crate::want::Want;
 use crate::world::World;
 
 /// Starts the fetch that `lead` stands for, as a task of its own; the caller reads along.
 pub(crate) fn begin(world: &Arc<World>, want: &Want, lead: Lead, found: &Found) -> Reader {
-    let places = Places::of(&lead);
+    let places = collapse::Places::of(&lead);
     let Lead { writer, reader, .. } = lead;
     let want = Want { effort: found.effort(want), ..want.clone() };
     let task = store::fetch(world.clone(), want, writer, places, found.copy.clone());

@@ -18,7 +18,7 @@ use wire::exchange::Failure;
 
 use crate::account::Source;
 use crate::body::{BodyError, Chunk};
-use crate::collapse::{Lead, Place};
+use crate::collapse::Places;
 use crate::fill::{Brings, Fill, Opening, Sharing, Writer};
 use crate::gate::Judge;
 use crate::lookup::{self, Copy, Entry};
@@ -44,7 +44,7 @@ pub(crate) async fn fetch(
     stale: Option<Arc<Entry>>,
 ) {
     let fill = writer.fill().clone();
-    let want = &places.slices(&world, want, stale.as_deref());
+    let want = &slices(&places, &world, want, stale.as_deref());
     let mut fetch = Fetch { world: &world, want, places, fill };
     let mut route = fetch.route();
     let question =
@@ -87,33 +87,13 @@ pub(crate) async fn fetch(
     }
 }
 
-/// Where others find the fill.
-#[derive(Clone, Copy)]
-pub(crate) struct Places {
-    /// Where it was started; nowhere if the resource is known to be uncacheable.
-    pub(crate) own: Option<Place>,
-    /// Where requests of this variant look for a fill, and for a mark that there is none to share.
-    pub(crate) looked_at: Place,
-    /// Where its variant belongs, once known to differ.
-    pub(crate) variant: Option<Place>,
-    /// Where the slice belongs that it brings, if it brings one.
-    pub(crate) slice: Option<Place>,
-}
-
-impl Places {
-    /// The places of a fetch that has just been started.
-    pub(crate) fn of(lead: &Lead) -> Places {
-        Places { own: lead.place, looked_at: lead.looked_at, variant: None, slice: None }
-    }
-
-    /// What to ask for: one slice only of what may be kept, is not kept whole, and did not prove
-    /// to be indivisible.
-    fn slices(&self, world: &World, want: Want, stale: Option<&Entry>) -> Want {
-        let is_whole = matches!(stale, Some(Entry::Object(_)));
-        let is_unsliceable = world.fills.is_unsliceable(&want.key, world.host.now());
-        let may_ask = self.own.is_some() && !is_whole && !is_unsliceable;
-        Want { slice: want.slice.filter(|_| may_ask), ..want }
-    }
+/// What to ask for: one slice only of what may be kept, is not kept whole, and did not prove to be
+/// indivisible.
+fn slices(places: &Places, world: &World, want: Want, stale: Option<&Entry>) -> Want {
+    let is_whole = matches!(stale, Some(Entry::Object(_)));
+    let is_unsliceable = world.fills.is_unsliceable(&want.key, world.host.now());
+    let may_ask = places.own.is_some() && !is_whole && !is_unsliceable;
+    Want { slice: want.slice.filter(|_| may_ask), ..want }
 }
 
 struct Fetch<'a> {
