@@ -156,7 +156,7 @@ struct Encode {
 /// `plain`, encoded; what has come is flushed, so that it does not wait for what comes next.
 fn encoded(plain: BodyStream, encoder: Option<Box<dyn Encoder>>) -> BodyStream {
     if encoder.is_none() {
-        return stream::iter([Err(BodyError("there is no encoder".into()))]).boxed();
+        return stream::iter([Err(BodyError::Broken("there is no encoder".into()))]).boxed();
     }
     let state = Encode { plain, encoder, rest: Bytes::new() };
     stream::unfold(state, |mut state| async move {
@@ -198,7 +198,7 @@ impl Encode {
 }
 
 fn broken(error: std::io::Error) -> BodyError {
-    BodyError(format!("it cannot be encoded: {error}"))
+    BodyError::Broken(format!("it cannot be encoded: {error}"))
 }
 
 /// Lets other tasks have a turn: encoding never waits for anything by itself.
