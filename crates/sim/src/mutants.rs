@@ -143,7 +143,7 @@ impl Mutant {
             Mutant::TornSnapshot => about("torn-snapshot", "R15", Promise::Monotonic, (L0, Heavy)),
             Mutant::StickyStore => about("sticky-store", "R5", Promise::Monotonic, (L1, Ordinary)),
             Mutant::Deaf => about("deaf", "R12", Promise::Fenced, (L1, Ordinary)),
-            Mutant::NoStop => about("no-stop", "R21", Promise::Stops, (L1, Ordinary)),
+            Mutant::NoStop => about("no-stop", "R21", Promise::Stops, (L0, Ordinary)),
             Mutant::Mute => about("mute", "R24", Promise::Waiting, (L0, Calm)),
             Mutant::SweepAll => about("sweep-all", "R16", Promise::Isolation, (L1, Calm)),
             Mutant::ShuffledRings => about("shuffled-rings", "", Promise::OneFetch, (L1, Calm)),

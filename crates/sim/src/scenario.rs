@@ -255,6 +255,7 @@ impl Scenario {
             places: kinds.iter().map(|(region, ..)| *region).collect(),
             members,
             delays: delays.collect(),
+            pace: pace(Level::L0, 10_000),
             lease_ms: 10_000,
             heralds: Heralds::Heard,
             ..small
