@@ -12,6 +12,7 @@ mod readers;
 mod judge;
 
 mod collapsing;
+mod large;
 mod deaths;
 mod quorum;
 mod restarts;

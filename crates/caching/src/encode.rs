@@ -2,8 +2,8 @@
 //! the encoded response are (RFC 9110 §8.4 and §12.5.3).
 //!
 //! What is worth it follows CloudFront: texts by type, from 1,000 to 10,000,000 bytes, sent plain
-//! by the origin and not marked `no-transform`. The encoded content is another representation, so its
-//! `ETag` is weak, it has no ranges, and what could have been encoded says `Vary` either way.
+//! by the origin and not marked `no-transform`. The encoded content is another representation, so
+//! its `ETag` is weak, it has no ranges, and what could have been encoded says `Vary` either way.
 
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG,

@@ -21,7 +21,7 @@ use transport::{Authority, Validity};
 use wire::hello::Mesh;
 
 pub use matrix::{Fate, Matrix, Overtakes, Pace, Shape, Way};
-pub use origin::{Asked, Etag, Hold, Manner, Origin};
+pub use origin::{Asked, Etag, Hold, Manner, Origin, Ranges};
 pub use process::Process;
 pub use relay::Wires;
 pub use sight::{End, Sight, look};

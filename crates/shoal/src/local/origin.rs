@@ -2,7 +2,8 @@
 //! for what, and can be told to change, to be slow or to hold back.
 //!
 //! `/any/path?bytes=N&max-age=S&pause-ms=P` answers N bytes (default: one line), pausing before
-//! each 16 KiB; with `held=head` or `held=body` nothing, or the first 16 KiB and no more, comes
+//! each 16 KiB; with `ranges=served` it
+//! sends parts; with `held=head` or `held=body` nothing, or the first 16 KiB and no more, comes
 //! until [`Origin::release`]. [`Origin::behave`] says more about a path. The version is that of the
 //! moment at which the request came. Every body names its path and version: [`Origin::body`] is
 //! what it must be, [`Origin::read`] reads it. What still has the entity tag that is asked about is
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use caching::{ByteRange, Ranged};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use gateway::{Limits, Listener, Visit};
@@ -24,7 +26,7 @@ use serve::{Body, Request, Response};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use manner::{Etag, Hold, Manner};
+pub use manner::{Etag, Hold, Manner, Ranges};
 pub use scene::Asked;
 
 use manner::Wishes;
@@ -176,13 +178,38 @@ async fn act(scene: Arc<Scene>, request: Request) -> Response {
     }
     let line = line(path, version);
     let bytes = manner.bytes.unwrap_or(line.len()).min(BODY_BYTES_MAX);
-    let headers = head(&manner, version, bytes);
+    let mut headers = head(&manner, version, bytes);
     let known = request.headers.get(header::IF_NONE_MATCH);
     if known.is_some() && known == headers.get(header::ETAG) {
         return Response { status: StatusCode::NOT_MODIFIED, headers, body: Body::Empty };
     }
-    let body = paced(body(&line, bytes), &manner, wishes.hold(), Gates { scene, gate });
-    Response { status: StatusCode::OK, headers, body }
+    let (status, body) = match part(&request, &manner, &mut headers, bytes) {
+        None => (StatusCode::OK, body(&line, bytes)),
+        Some(range) => (StatusCode::PARTIAL_CONTENT, body(&line, bytes).slice(range)),
+    };
+    let body = paced(body, &manner, wishes.hold(), Gates { scene, gate });
+    Response { status, headers, body }
+}
+
+/// The part that is asked for, if parts are served.
+fn part(
+    request: &Request,
+    manner: &Manner,
+    headers: &mut HeaderMap,
+    bytes: usize,
+) -> Option<ByteRange> {
+    if manner.ranges == Ranges::Ignored {
+        return None;
+    }
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    let (ok, length) = (StatusCode::OK, bytes as u64);
+    match caching::resolve(&request.method, &request.headers, ok, headers, length) {
+        Ranged::Part(range) => {
+            headers.insert(header::CONTENT_RANGE, caching::content_range(range, length));
+            Some(range)
+        }
+        Ranged::Whole | Ranged::Parts(_) | Ranged::Unsatisfiable => None,
+    }
 }
 
 fn line(path: &str, version: u64) -> String {

@@ -24,6 +24,17 @@ pub struct Manner {
     pub cache_tags: Vec<String>,
     /// What the `ETag` promises.
     pub etag: Etag,
+    /// What it makes of a `Range`.
+    pub ranges: Ranges,
+}
+
+/// What an origin makes of a `Range`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ranges {
+    /// It sends the whole.
+    Ignored,
+    /// It sends the part, and says beforehand that it will.
+    Served,
 }
 
 impl Default for Manner {
@@ -38,6 +49,7 @@ impl Default for Manner {
             surrogate_keys: Vec::new(),
             cache_tags: Vec::new(),
             etag: Etag::Strong,
+            ranges: Ranges::Ignored,
         }
     }
 }
@@ -108,6 +120,10 @@ impl Wishes<'_> {
             bytes: bytes.or(manner.bytes),
             pause: self.number("pause-ms").map_or(manner.pause, Duration::from_millis),
             cache_control: max_age.unwrap_or(manner.cache_control),
+            ranges: match self.value("ranges") {
+                Some("served") => Ranges::Served,
+                Some(_) | None => manner.ranges,
+            },
             ..manner
         }
     }
