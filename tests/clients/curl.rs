@@ -163,6 +163,32 @@ fn curl_decodes_what_the_origin_has_encoded_and_only_where_it_takes_it() {
     });
 }
 
+#[test]
+fn curl_decodes_what_the_edge_encodes() {
+    with("curl", async || {
+        let scene = Scene::set("edge.clients-encoded").await?;
+        scene.play(
+            "origin = [\"200\", \"Cache-Control: max-age=100\", \"Content-Type: text/plain\", \
+             \"ETag: \\\"a\\\"\"]\nobject = { bytes = 200000 }",
+        )?;
+        for coding in ["gzip", "br", "zstd"] {
+            let supported = run("curl", &["--version"], scene.directory.path()).await?;
+            let known = String::from_utf8_lossy(&supported.stdout).into_owned();
+            if coding != "gzip" && !known.contains(if coding == "br" { "brotli" } else { coding }) {
+                continue;
+            }
+            let accept = format!("Accept-Encoding: {coding}");
+            let arguments = ["-D", "head", "-o", "out", "--compressed", "-H", &accept];
+            curl(&scene, &arguments, "/a").await?;
+            let head = fs::read_to_string(scene.path("head"))?.to_lowercase();
+            ensure!(head.contains(&format!("content-encoding: {coding}")), "{head}");
+            ensure!(head.contains("etag: w/\"a"), "{head}");
+            holds(&scene.path("out"), &object(200_000).part(0, 200_000))?;
+        }
+        Ok(())
+    });
+}
+
 /// `hello`, as gzip without compression: header, one stored block, checksum and length.
 pub(super) const GZIPPED: &str = concat!(
     "\\u001f\\u008b\\u0008\\u0000\\u0000\\u0000\\u0000\\u0000\\u0000\\u00ff",

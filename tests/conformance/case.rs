@@ -88,6 +88,9 @@ pub(crate) struct Step {
     pub(crate) gets: Vec<String>,
     /// The body that the viewer gets, if not that of the answer.
     pub(crate) got: Option<String>,
+    /// The coding in which the viewer gets the answer's body: it is then only shorter. What it
+    /// decodes to, `clients` looks at.
+    pub(crate) encoded: Option<String>,
     /// The part of the answer's body that the viewer gets: first and last byte.
     pub(crate) part: Option<[usize; 2]>,
     /// The parts that the viewer gets as `multipart/byteranges`.

@@ -60,7 +60,13 @@ pub(crate) fn of_viewer(case: &Case, at: usize, reply: &Reply, fill: &Template) 
     let trailers = Head { line: String::new(), fields: reply.body.trailers.clone() };
     wrong.extend(breaches("the viewer gets as trailer", &step.trailers, &trailers, fill));
     let whole = source.map(|source| answer::body(&case.steps[source], source + 1, fill));
-    if !step.parts.is_empty() {
+    if let Some(coding) = &step.encoded {
+        let coding = format!("Content-Encoding: {coding}");
+        wrong.extend(breaches("the viewer gets", &[coding], &reply.head, fill));
+        if reply.body.bytes.len() >= whole.map_or(0, |whole| whole.len()) {
+            wrong.push(format!("{} bytes come, not fewer", reply.body.bytes.len()));
+        }
+    } else if !step.parts.is_empty() {
         wrong.extend(of_parts(step, reply, &whole.unwrap_or_default()));
     } else if let Some(body) = body_wanted(step, status, answered, whole, fill)
         && !is_body(&body, reply)
