@@ -1,5 +1,5 @@
-//! The pretend Raft group: the algorithm of the paper, in as few words as will do, for runs that are
-//! long and many.
+//! The pretend Raft group: the algorithm of the paper, in as few words as will do, for runs that
+//! are long and many.
 //!
 //! Terms, votes, quorums, stale leaders and lost tails are those of a real group, over the same
 //! network and the same kills; the log is never cut, and reads are confirmed by a round that begins

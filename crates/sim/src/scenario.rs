@@ -52,8 +52,8 @@ impl std::fmt::Display for Profile {
 /// What is real in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Both stories of every node, on a pretend Raft group and pretend gossip: many nodes, a quarter
-    /// of an hour.
+    /// Both stories of every node, on a pretend Raft group and pretend gossip: many nodes, a
+    /// quarter of an hour.
     L0,
     /// The same on the real openraft and chitchat: few nodes, half a minute.
     L1,

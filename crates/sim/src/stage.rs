@@ -4,34 +4,36 @@
 //! stay on the stage when it is killed, everything else goes with it. What stands under the two
 //! stories is real or pretended, by the level of the run.
 
+mod disks;
+mod under;
+
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use consensus::{Group, MemoryDisk, autopilot};
+use consensus::{Group, autopilot};
 use control::CommandId;
 use follow::{Follow, Ports, Replica, Role, Shelf};
 use membership::Neighbours;
 use model::limits::{OBJECT_BYTES_MAX, SILENCE};
-use model::{LogPosition, Member, Moment};
+use model::{LogPosition, Member};
 use serve::{Fills, Flights, NoCountries, World};
 
 use crate::content::DISTRIBUTIONS;
 use crate::dice::Dice;
-use crate::disk::Disk;
 use crate::executor::{Clock, Owner};
 use crate::gossip;
-use crate::hearsay::Board;
 use crate::host::{self, Counts, Host, Journal, Machine, Stock};
 use crate::mutants::{Dress, Mutant, without_map};
 use crate::network::{Caller, Ground, Listener, Network};
-use crate::operators;
 use crate::origin::{Origin, Road};
-use crate::parliament::{Chair, Parliament};
 use crate::raft::{self, Log, Station};
 use crate::scenario::{Caches, Level, Shelves, VOTERS};
 use crate::setting::Setting;
 use crate::store::{self, Watched};
+
+use disks::Disks;
+use under::{Pretence, Under};
 
 /// A running process of a node.
 #[derive(Clone)]
@@ -64,59 +66,6 @@ pub(crate) enum Halt {
     Stopped,
     /// With its machine, whose timers stand still too.
     Sleeps,
-}
-
-/// What of a node outlives its processes.
-struct Disks {
-    /// Of the Raft group.
-    raft: Mutex<MemoryDisk>,
-    /// What the mutant makes of that one when its process dies.
-    relapse: Mutex<Option<MemoryDisk>>,
-    /// Of a node that follows.
-    shelf: Arc<Disk>,
-    /// Until when the lease of the last process was good, which nobody may go by.
-    last_lease: Mutex<Option<Moment>>,
-    /// The cache, as far as it outlives a process.
-    cache: Arc<store::Memory>,
-}
-
-impl Disks {
-    fn new(entries_max: usize) -> Disks {
-        Disks {
-            raft: Mutex::default(),
-            relapse: Mutex::default(),
-            shelf: Arc::default(),
-            last_lease: Mutex::default(),
-            cache: Arc::new(store::Memory::new(entries_max)),
-        }
-    }
-
-    fn last_lease(&self) -> MutexGuard<'_, Option<Moment>> {
-        self.last_lease.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn raft(&self) -> MutexGuard<'_, MemoryDisk> {
-        self.raft.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn relapse(&self) -> MutexGuard<'_, Option<MemoryDisk>> {
-        self.relapse.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What pretends to be a Raft group and gossip.
-struct Pretence {
-    parliament: Arc<Parliament>,
-    board: Arc<Board>,
-}
-
-/// What stands under the two stories of one process.
-struct Under {
-    group: Arc<dyn follow::Group>,
-    real: Option<(Group, Arc<AtomicBool>)>,
-    ground: Option<Ground>,
-    placing: Arc<dyn serve::Members>,
-    following: Arc<dyn follow::Members>,
 }
 
 /// The pretend world of one run.
@@ -321,9 +270,8 @@ impl Stage {
             *raft = older;
         }
         drop(raft);
-        if let Some(Pretence { parliament, board }) = &self.pretence {
-            parliament.leave(node);
-            board.leave(node);
+        if let Some(pretence) = &self.pretence {
+            pretence.leave(node);
         }
         let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
         match self.setting.scenario.shelves {
@@ -375,31 +323,6 @@ impl Stage {
     /// An id for a command.
     pub(crate) fn new_id(&self) -> CommandId {
         CommandId(host::roll(&self.dice))
-    }
-}
-
-impl Pretence {
-    fn begin(setting: &Arc<Setting>, network: &Arc<Network>, dice: &mut Dice) -> Pretence {
-        let founding = operators::founding(&setting.scenario);
-        let under = (setting.clone(), network.clone());
-        let parliament = Parliament::new(under.0, under.1, (VOTERS, &founding), dice.fork());
-        let board = Board::new(setting.clone(), network.clone());
-        setting.clock.spawn(Owner::WORLD, board.clone().look_around(dice.fork()));
-        Pretence { parliament, board }
-    }
-
-    fn open(&self, station: &Station) -> Under {
-        let Station { node, owner, replica, .. } = station;
-        let chair = Arc::new(Chair { parliament: self.parliament.clone(), node: *node });
-        let hearsay = self.board.join(*node, *owner, (chair.clone(), replica.clone()));
-        self.parliament.open(*node, *owner, replica);
-        Under {
-            group: chair,
-            real: None,
-            ground: None,
-            placing: hearsay.clone(),
-            following: hearsay,
-        }
     }
 }
 

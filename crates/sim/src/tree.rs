@@ -1,7 +1,7 @@
 //! A tree of 450 nodes around the world, and how long purges take in it: figures, not promises.
 //!
-//! Fifteen regions stand in a circle, 20 to 120 ms apart one way, with two regionals and 28 edges in
-//! each; three of the regionals vote. Every node runs the real command story on a pretend group.
+//! Fifteen regions stand in a circle, 20 to 120 ms apart one way, with two regionals and 28 edges
+//! in each; three of the regionals vote. Every node runs the real command story on a pretend group.
 //! What a purge takes is seen from outside, by looking at every node each millisecond or two.
 
 use std::sync::Arc;

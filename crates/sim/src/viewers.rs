@@ -1,7 +1,7 @@
 //! Viewers: they come at every edge at random, want the same few pages, and sometimes all at once.
 //!
 //! A viewer sits next to its edge: its request arrives at once, and what it reads it compares, byte
-//! by byte, with the only body that the version named in the head can have.
+//! by byte, with the only body that the version can have.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -117,11 +117,11 @@ async fn visit(stage: Arc<Stage>, process: Process, number: usize, wish: Wish) {
     write(&stage, number, |visit| {
         visit.answer = Some(Answer { at, status, version, ending, last_piece: None });
     });
-    let ending = read(&stage, (number, wish), version, response).await;
-    stage.setting.note(format_args!("visit {number}: {ending:?}"));
+    let (ending, version) = read(&stage, (number, wish), version, response).await;
+    stage.setting.note(format_args!("visit {number}: {ending:?}, {version:?}"));
     write(&stage, number, |visit| {
         if let Some(answer) = &mut visit.answer {
-            answer.ending = ending;
+            (answer.ending, answer.version) = (ending, version);
         }
     });
 }
@@ -165,33 +165,25 @@ pub(crate) fn version_of(headers: &HeaderMap) -> Option<u64> {
     named.or_else(|| headers.get(ETAG)?.to_str().ok()?.split('-').nth(1)?.parse().ok())
 }
 
-/// Reads the body to its end and says how it ended.
+/// Reads the body to its end; says how it ended, and which version it was.
 async fn read(
     stage: &Stage,
     (number, wish): (usize, Wish),
-    version: Option<u64>,
+    named: Option<u64>,
     response: Response,
-) -> Ending {
-    let Some(version) = version else { return Ending::Whole };
-    let Some(expected) = expected(stage, wish, version, &response) else {
-        return Ending::Wrong("its Content-Range is not of this version".into());
-    };
-    let announced = response.headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
-    let has_body = matches!(response.status.as_u16(), 200 | 206);
-    if has_body && announced.is_some_and(|said| said != expected.len().to_string().as_bytes()) {
-        return Ending::Wrong("its Content-Length is not of this version".into());
-    }
-    let mut left = expected.clone();
-    let comes_in_pieces = matches!(response.body, Body::Stream { .. });
-    let mut body = response.body.into_stream();
+) -> (Ending, Option<u64>) {
+    let Some(named) = named else { return (Ending::Whole, None) };
+    let Response { status, headers, body, .. } = response;
+    let comes_in_pieces = matches!(body, Body::Stream { .. });
+    let (mut body, mut read) = (body.into_stream(), Vec::new());
+    let mut end = End::Clean;
     while let Some(chunk) = body.next().await {
-        let Ok(chunk) = chunk else { return Ending::Broken };
+        let Ok(chunk) = chunk else {
+            end = End::Broken;
+            break;
+        };
         let Chunk::Data(piece) = chunk else { continue };
-        if !left.starts_with(&piece) {
-            let at = expected.len() - left.len();
-            return Ending::Wrong(format!("from byte {at} on it is not version {version}"));
-        }
-        left = left.slice(piece.len()..);
+        read.extend_from_slice(&piece);
         if comes_in_pieces {
             let now = stage.setting.now();
             write(stage, number, |visit| {
@@ -200,27 +192,81 @@ async fn read(
         }
         stage.setting.clock.sleep(wish.pace).await;
     }
-    match left.len() {
-        0 => Ending::Whole,
-        short => Ending::Wrong(format!("{short} of {} bytes are missing", expected.len())),
+    let got = Got { status: status.as_u16(), headers, read, end };
+    let first = got.judge(stage, wish, named);
+    let others = others(stage, wish.page).filter(|_| matches!(first, Ending::Wrong(_)));
+    let fits = |version: &u64| !matches!(got.judge(stage, wish, *version), Ending::Wrong(_));
+    match others.into_iter().flatten().find(fits) {
+        Some(version) => (got.judge(stage, wish, version), Some(version)),
+        None => (first, Some(named)),
     }
 }
 
-/// What the body has to be.
-fn expected(stage: &Stage, wish: Wish, version: u64, response: &Response) -> Option<Bytes> {
-    let site = &stage.setting.scenario.site;
-    let variant = site.variant_served(wish.page, wish.variant);
-    let body = site.body(Edition { page: wish.page, version, variant });
-    match response.status.as_u16() {
-        200 => Some(body),
-        206 => {
-            let range = response.headers.get(CONTENT_RANGE)?.to_str().ok()?;
-            let (range, of) = range.strip_prefix("bytes ")?.split_once('/')?;
-            let (first, last) = range.split_once('-')?;
-            let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-            let fits = of == body.len().to_string() && first <= last && last < body.len();
-            fits.then(|| body.slice(first..=last))
+/// Versions that a body may be beside the one that its head names, the latest first. A copy that
+/// has nothing but a date is confirmed by a 304 about any version of that date, and takes over
+/// the fields of that 304, name and all (RFC 9111 §4.3.4); its bytes are still one version's.
+fn others(stage: &Stage, page: usize) -> Option<impl Iterator<Item = u64>> {
+    let is_dated = stage.setting.scenario.site.pages[page].validator == Validator::Date;
+    is_dated.then(|| (1..=stage.origin.version(page)).rev())
+}
+
+/// How a body came to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Clean,
+    Broken,
+}
+
+/// A response that has been read.
+struct Got {
+    status: u16,
+    headers: HeaderMap,
+    read: Vec<u8>,
+    end: End,
+}
+
+impl Got {
+    /// What is to be said of it if it is taken for `version`.
+    fn judge(&self, stage: &Stage, wish: Wish, version: u64) -> Ending {
+        let Some(expected) = self.expected(stage, wish, version) else {
+            return Ending::Wrong("its Content-Range is not of this version".into());
+        };
+        let announced = self.headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
+        let has_body = matches!(self.status, 200 | 206);
+        let length = expected.len().to_string();
+        if has_body && announced.is_some_and(|said| said != length.as_bytes()) {
+            return Ending::Wrong("its Content-Length is not of this version".into());
         }
-        _ => Some(Bytes::new()),
+        if !expected.starts_with(&self.read) {
+            let same = expected.iter().zip(&self.read).take_while(|(one, other)| one == other);
+            let at = same.count();
+            return Ending::Wrong(format!("from byte {at} on it is not version {version}"));
+        }
+        match (self.end, expected.len() - self.read.len()) {
+            (End::Broken, _) => Ending::Broken,
+            (End::Clean, 0) => Ending::Whole,
+            (End::Clean, short) => {
+                Ending::Wrong(format!("{short} of {} bytes are missing", expected.len()))
+            }
+        }
+    }
+
+    /// What the body has to be.
+    fn expected(&self, stage: &Stage, wish: Wish, version: u64) -> Option<Bytes> {
+        let site = &stage.setting.scenario.site;
+        let variant = site.variant_served(wish.page, wish.variant);
+        let body = site.body(Edition { page: wish.page, version, variant });
+        match self.status {
+            200 => Some(body),
+            206 => {
+                let range = self.headers.get(CONTENT_RANGE)?.to_str().ok()?;
+                let (range, of) = range.strip_prefix("bytes ")?.split_once('/')?;
+                let (first, last) = range.split_once('-')?;
+                let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+                let fits = of == body.len().to_string() && first <= last && last < body.len();
+                fits.then(|| body.slice(first..=last))
+            }
+            _ => Some(Bytes::new()),
+        }
     }
 }

@@ -36,6 +36,12 @@ fn a_long_run_of_many_nodes_keeps_every_promise() {
 }
 
 #[test]
+fn a_copy_known_by_its_date_alone_is_one_version_whatever_its_head_is_named() {
+    // A regional's 304 about the same minute gives an edge's copy the fields of another version.
+    good("3 --level l0 --profile correlated");
+}
+
+#[test]
 fn every_mutant_of_the_short_runs_is_caught_by_the_checker_of_the_promise_it_breaks() {
     good("--mutants --level l1");
 }

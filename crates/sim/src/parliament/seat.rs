@@ -1,5 +1,5 @@
-//! A seat: what one voter has on disk, what its process knows, and how it answers. Values in, values
-//! out; nothing here waits.
+//! A seat: what one voter has on disk, what its process knows, and how it answers. Values in,
+//! values out; nothing here waits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
