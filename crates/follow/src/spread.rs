@@ -71,7 +71,10 @@ pub async fn feed(node: &Follow, name: NodeName, channel: Channel) {
     let child = Child { node, holder, asked: Mutex::default() };
     let down = std::pin::pin!(send_down(&child, outgoing, applied).fuse());
     let up = std::pin::pin!(hear(&child, incoming).fuse());
-    select(down, up).await;
+    if let Either::Left((_, up)) = select(down, up).await {
+        // The child listens no more. What it said last counts: that it needs our lease no longer.
+        select(up, node.host.sleep(BEAT)).await;
+    }
 }
 
 async fn send_down(

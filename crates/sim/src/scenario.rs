@@ -317,7 +317,7 @@ fn pace(level: Level, lease_ms: u32) -> Pace {
             faults_apart: 1,
             fault_ms: 6_000,
             looks: Duration::from_millis(500),
-            patience: Duration::from_secs(5),
+            patience: wait_for(Duration::from_millis(u64::from(lease_ms))) + Duration::from_secs(3),
         },
     }
 }

@@ -3,16 +3,19 @@
 //! Judged in calm runs only, where every node is alive, all rings agree and every store has room.
 //! For each page, variant and version, and each purge of the page as the asking node knew it, at
 //! most one whole body may come from the origin, and one more for each purge that was on its way
-//! into the log meanwhile: nodes forget what it covers before it is there. Pages that may not be
+//! into the log meanwhile: nodes forget what it covers before it is there. A soft one asks for
+//! another body once it is there, if the page has nothing to be recognized by. Pages that may not be
 //! kept are not judged, nor those that turn stale within the run and have nothing to be recognized
 //! by.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use model::Effect;
+
 use super::{Case, Promise, Violation};
 use crate::content::{Front, Keeping, Page, Validator};
-use crate::history::{Fetch, FetchEnd};
+use crate::history::{Fetch, FetchEnd, Purge};
 use crate::scenario::Profile;
 
 /// Seconds that no run lasts.
@@ -67,7 +70,12 @@ pub(crate) fn isolation(case: &Case<'_>) -> Vec<Violation> {
 fn on_their_way(case: &Case<'_>, first: &Fetch, last: &Fetch) -> usize {
     let purges = case.records.purges.iter();
     let purges = purges.filter(|purge| purge.covered.contains_key(&last.page));
-    purges.filter(|one| one.called <= last.at && one.called + ON_ITS_WAY >= first.at).count()
+    let near = |one: &&Purge| one.called <= last.at && one.called + ON_ITS_WAY >= first.at;
+    let bodies = |one: &Purge| match one.effect {
+        Effect::Hard => 1,
+        Effect::Soft => 2,
+    };
+    purges.filter(near).map(bodies).sum()
 }
 
 fn is_fetched_once(page: &Page) -> bool {

@@ -48,7 +48,8 @@ fn a_peer_that_dies_silently_is_noticed_and_then_fails_fast() {
         let one = mesh.node("one");
         let mut failures = one.links.failures();
         call(&one).await.unwrap();
-        theirs.shutdown_background();
+        // On a thread of its own, since it waits until no task of theirs runs any more.
+        std::thread::spawn(move || theirs.shutdown_timeout(LONG)).join().unwrap();
         let died = Instant::now();
         let lost = call(&one).await;
         let silent = matches!(lost, Err(LinkError::Lost(ConnectionError::TimedOut)));
