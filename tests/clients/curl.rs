@@ -144,6 +144,30 @@ fn curl_speaks_every_version_and_gets_the_same() {
     });
 }
 
+const HINTS: &str = r"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n";
+const ANSWER: &str = r"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 3\r\n\r\nabc";
+
+#[test]
+fn curl_gets_early_hints_in_every_version_that_has_them() {
+    with("curl", async || {
+        let scene = Scene::set("hints.clients").await?;
+        for (version, early) in
+            [("--http1.1", "HTTP/1.1 103"), ("--http2-prior-knowledge", "HTTP/2 103")]
+        {
+            scene.play(&format!("origin_raw = \"{HINTS}{ANSWER}\""))?;
+            let to_file = ["-D", "heads", version];
+            ensure!(curl(&scene, &[&STATUS[..], &to_file].concat(), "/a").await? == "200");
+            let heads = fs::read_to_string(scene.path("heads"))?.to_lowercase();
+            let (hints, answer) = heads.split_once("\r\n\r\n").context("one head only")?;
+            ensure!(hints.starts_with(&early.to_lowercase()), "{version}: {heads}");
+            ensure!(hints.contains("link: </a.css>; rel=preload"), "{version}: {heads}");
+            ensure!(answer.contains(" 200") && !answer.contains("link:"), "{version}: {heads}");
+            holds(&scene.path("out"), b"abc")?;
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn curl_decodes_what_the_origin_has_encoded_and_only_where_it_takes_it() {
     with("curl", async || {

@@ -39,7 +39,7 @@ const PURE: [(&str, Home, &str); 13] = [
 ];
 
 /// The libraries that one shell is built around, and who may use each.
-const SHELLED: [(&str, &[&str]); 18] = [
+const SHELLED: [(&str, &[&str]); 19] = [
     ("chitchat", &["membership"]),
     ("quinn", &["transport"]),
     ("rustls", &["transport"]),
@@ -54,6 +54,8 @@ const SHELLED: [(&str, &[&str]); 18] = [
     ("zstd", &["encoding"]),
     // The program has a small client for the admin API; the testbed has viewers by the thousand.
     ("hyper", &["gateway", "shoal", "testbed"]),
+    // Viewers' HTTP/2 without hyper's server, which has no way to send interim responses.
+    ("h2", &["gateway"]),
     ("axum", &["admin"]),
     ("utoipa", &["admin"]),
     ("utoipa-axum", &["admin"]),

@@ -1,7 +1,7 @@
 //! One viewer's connection, from its first byte to its last.
 //!
 //! HTTP/1 and HTTP/2 with prior knowledge (RFC 9113 §3.3) share the port: the first bytes say
-//! which. HTTP/1 is ours, HTTP/2 is hyper's.
+//! which.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,18 +26,7 @@ pub(crate) struct Terms {
     pub(crate) visit: Arc<dyn Visit>,
     pub(crate) limits: Limits,
     pub(crate) shutdown: CancellationToken,
-    pub(crate) http2: http2::Builder,
-}
-
-impl Terms {
-    pub(crate) fn new(
-        visit: Arc<dyn Visit>,
-        limits: Limits,
-        tasks: Tasks,
-        shutdown: CancellationToken,
-    ) -> Terms {
-        Terms { visit, limits, shutdown, http2: http2::builder(tasks) }
-    }
+    pub(crate) tasks: Tasks,
 }
 
 /// Runs a connection until it is over, retired or cut.
@@ -53,7 +42,7 @@ pub(crate) async fn serve(terms: Arc<Terms>, guest: Guest) {
     let Some(greeted) = terms.shutdown.run_until_cancelled(greeting).await else { return };
     match greeted.unwrap_or(Speaks::Http1) {
         Speaks::Http1 => http1::connection::serve(&terms, stream, viewer, input, accepted).await,
-        Speaks::Http2 => http2::serve(&terms, stream, viewer, input).await,
+        Speaks::Http2 => http2::serve(&terms, stream, viewer, input, accepted).await,
     }
 }
 

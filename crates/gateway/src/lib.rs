@@ -1,7 +1,7 @@
 //! HTTP at both ends: towards viewers, and towards origins.
 //!
 //! A [`Listener`] turns what viewers send into `serve`'s requests and `serve`'s responses into what
-//! they get: HTTP/1 to the letter by code of ours, HTTP/2 by hyper. [`Outbound`] does the same the
+//! they get: HTTP/1 to the letter by code of ours, HTTP/2 by h2. [`Outbound`] does the same the
 //! other way round for origins, by hyper. Both stream bodies under backpressure, and both see to it
 //! that a body which breaks off is never ended cleanly.
 //!

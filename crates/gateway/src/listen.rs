@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use hyper::rt::Executor;
 use model::limits::{VIEWER_CONNECTIONS_MAX, VIEWER_DRAIN, VIEWER_HEAD, VIEWER_IDLE, VIEWER_STALL};
 use serve::World;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -95,7 +94,8 @@ impl Listener {
         let tasks = Tasks::default();
         let _abort_when_dropped = tasks.abort.clone().drop_guard();
         let slots = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
-        let terms = Arc::new(Terms::new(visit, limits, tasks.clone(), shutdown.clone()));
+        let (tasks_of_streams, closing) = (tasks.clone(), shutdown.clone());
+        let terms = Arc::new(Terms { visit, limits, shutdown: closing, tasks: tasks_of_streams });
         while let Some(guest) = shutdown.run_until_cancelled(self.accept(&slots)).await {
             tasks.execute(connection::serve(Arc::clone(&terms), guest));
         }
@@ -133,6 +133,10 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
+    pub(crate) fn execute(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.running.spawn(self.abort.clone().run_until_cancelled_owned(task));
+    }
+
     async fn finish(&self, patience: Duration) {
         self.running.close();
         if time::timeout(patience, self.running.wait()).await.is_err() {
@@ -143,15 +147,6 @@ impl Tasks {
             self.abort.cancel();
             self.running.wait().await;
         }
-    }
-}
-
-impl<F> Executor<F> for Tasks
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, task: F) {
-        self.running.spawn(self.abort.clone().run_until_cancelled_owned(task));
     }
 }
 

@@ -56,6 +56,16 @@ impl Measured {
         Poll::Ready(piece)
     }
 
+    /// Whether nothing of it is left, not even trailers.
+    pub(crate) fn is_over(&self) -> bool {
+        match &self.0 {
+            Content::Over => true,
+            Content::Whole { left, .. } => *left == 0,
+            // Trailers may follow.
+            Content::Stream { .. } => false,
+        }
+    }
+
     fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, BodyError>>> {
         match &mut self.0 {
             Content::Over => Poll::Ready(None),
@@ -98,12 +108,7 @@ impl<W: Witness + Unpin> http_body::Body for Outgoing<W> {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.body.0 {
-            Content::Over => true,
-            Content::Whole { left, .. } => *left == 0,
-            // Trailers may follow.
-            Content::Stream { .. } => false,
-        }
+        self.body.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {

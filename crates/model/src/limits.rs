@@ -53,6 +53,9 @@ pub const INTERIMS_MAX: usize = 8;
 pub const HINTS_MAX: usize = 32;
 /// Streams at once on one HTTP/2 connection of a viewer: browsers use about a hundred.
 pub const VIEWER_STREAMS_MAX: u32 = 256;
+/// Bytes of uploads that a viewer may send ahead of their readers, on one HTTP/2 stream and on all
+/// of a connection together.
+pub const VIEWER_UPLOAD_WINDOW: u32 = 1024 * 1024;
 /// Streams of a viewer that were reset before we had taken them up, and resets of our own that a
 /// viewer provoked; beyond either the connection ends (CVE-2023-44487, CVE-2025-8671).
 pub const VIEWER_RESETS_MAX: usize = 64;

@@ -91,7 +91,7 @@ pub(crate) fn write(
 ) {
     start(out, status, headers);
     if !headers.contains_key(DATE) {
-        field(out, DATE.as_str(), httpdate::fmt_http_date(wall()).as_bytes());
+        field(out, DATE.as_str(), date().as_bytes());
     }
     if delimiter == Delimiter::Chunks {
         out.put_slice(b"transfer-encoding: chunked\r\n");
@@ -139,9 +139,10 @@ fn field(out: &mut BytesMut, name: &str, value: &[u8]) {
     out.put_slice(b"\r\n");
 }
 
+/// RFC 9110 §6.6.1: who has a clock says when it answered.
 #[expect(clippy::disallowed_methods, reason = "for answers of ours, which `serve` never dated")]
-fn wall() -> SystemTime {
-    SystemTime::now()
+pub(crate) fn date() -> String {
+    httpdate::fmt_http_date(SystemTime::now())
 }
 
 #[cfg(test)]

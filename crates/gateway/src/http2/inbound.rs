@@ -1,4 +1,4 @@
-//! From hyper's request to `serve`'s, and from `serve`'s response to hyper's.
+//! From h2's request to `serve`'s, and from `serve`'s response to h2's.
 //!
 //! h2 has refused what RFC 9113 §8 calls malformed; here is refused what names two hosts, is not
 //! for a cache to serve, or is beyond the limits of the house.
@@ -9,29 +9,32 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
+use h2::RecvStream;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE,
+};
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode};
-use http_body::Body as _;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use http::{HeaderMap, Method, StatusCode, Version};
 use model::limits::{HEADER_BYTES_MAX, HEADER_FIELDS_MAX, URL_BYTES_MAX};
-use serve::{Body, BodyError, BodyStream, Scheme};
+use serve::{Body, BodyError, BodyStream, Chunk, Interim, Scheme};
 use tokio::time;
 
 use crate::clock::Pace;
 use crate::flaw::Flaw;
-use crate::frame::chunk;
-use crate::http1::answer;
-use crate::http2::pulse::Exchange;
-use crate::outgoing::Outgoing;
+use crate::http1::answer::{self, Delimiter};
+use crate::http1::fields;
 use crate::refusal::Refusal;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Reads a request; its body must move at least every `stall`.
 pub(crate) fn request(
-    request: http::Request<Incoming>,
+    request: http::Request<RecvStream>,
     viewer: SocketAddr,
     stall: Duration,
+    interim: Interim,
 ) -> Result<serve::Request, Refusal> {
     let (head, body) = request.into_parts();
     if head.method == Method::CONNECT {
@@ -40,38 +43,43 @@ pub(crate) fn request(
     check_size(&head.headers)?;
     let host = host(&head)?;
     let target = target(&head)?;
-    let body = incoming_body(body, stall);
+    let body = incoming_body(&head.headers, body, stall);
     let Parts { method, mut headers, .. } = head;
     headers.remove(EXPECT);
     let scheme = Scheme::Http;
-    Ok(serve::Request { method, scheme, host, target, headers, body, viewer, interim: None })
+    let interim = Some(interim);
+    Ok(serve::Request { method, scheme, host, target, headers, body, viewer, interim })
 }
 
-/// Writes the answer to a request with `method`.
-pub(crate) fn response(
-    method: &Method,
-    answer: serve::Response,
-    exchange: Exchange,
-) -> http::Response<Outgoing<Exchange>> {
+/// Writes the answer to a request with `method`, and what goes out as its body.
+pub(crate) fn response(method: &Method, answer: serve::Response) -> (http::Response<()>, Body) {
     let serve::Response { status, mut headers, body } = answer;
-    // Framing is hyper's: it follows from the body alone.
     // A refusal says `close`, which here is nobody's to say (RFC 9113 §8.2.2).
-    headers.remove(CONNECTION);
-    let body = match (method, status) {
-        (&Method::HEAD, _) => {
-            answer::announce(&mut headers, &body);
-            Body::Empty
-        }
-        (_, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => {
-            headers.remove(CONTENT_LENGTH);
-            Body::Empty
-        }
-        (_, _) => {
-            headers.remove(CONTENT_LENGTH);
-            body
-        }
+    let delimiter = answer::delimiter(method, Version::HTTP_2, status, &body);
+    answer::settle(&mut headers, method, status, &body, delimiter);
+    if !headers.contains_key(DATE)
+        && let Ok(date) = HeaderValue::try_from(answer::date())
+    {
+        headers.insert(DATE, date);
+    }
+    let body = match delimiter {
+        Delimiter::NoBody => Body::Empty,
+        Delimiter::Length(_) | Delimiter::Chunks | Delimiter::Close => body,
     };
-    let mut response = http::Response::new(Outgoing::new(body, exchange));
+    (head(status, headers), body)
+}
+
+/// Writes an interim response (RFC 9110 §15.2).
+pub(crate) fn interim(status: StatusCode, headers: HeaderMap) -> http::Response<()> {
+    head(status, headers)
+}
+
+/// RFC 9113 §8.2.2: no fields about the connection, or h2 would send nothing at all.
+fn head(status: StatusCode, mut headers: HeaderMap) -> http::Response<()> {
+    for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE, TE, KEEP_ALIVE, PROXY_CONNECTION] {
+        headers.remove(name);
+    }
+    let mut response = http::Response::new(());
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
@@ -115,29 +123,48 @@ fn target(head: &Parts) -> Result<String, Refusal> {
     }
 }
 
-fn incoming_body(body: Incoming, stall: Duration) -> Body {
+fn incoming_body(headers: &HeaderMap, body: RecvStream, stall: Duration) -> Body {
     if body.is_end_stream() {
         return Body::Empty;
     }
-    let bytes = body.size_hint().exact();
-    Body::Stream { stream: incoming_stream(body, stall), bytes }
+    Body::Stream { bytes: announced(headers), stream: incoming_stream(body, stall) }
 }
 
-fn incoming_stream(body: Incoming, stall: Duration) -> BodyStream {
+/// What h2 holds the body to (RFC 9113 §8.1.1).
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    let mut fields = headers.get_all(CONTENT_LENGTH).iter();
+    match (fields.next(), fields.next()) {
+        (Some(one), None) => one.to_str().ok()?.parse().ok(),
+        (Some(_), Some(_)) | (None, _) => None,
+    }
+}
+
+fn incoming_stream(body: RecvStream, stall: Duration) -> BodyStream {
     stream::unfold(Some((body, Pace::default())), move |state| async move {
         let (mut body, mut pace) = state?;
         let broken = |reason: String| Some((Err(BodyError::Broken(reason)), None));
-        match time::timeout_at(pace.due(stall), body.frame()).await {
+        match time::timeout_at(pace.due(stall), piece(&mut body)).await {
             Err(_) => broken("the viewer sent too little for too long".into()),
-            // hyper takes a stream that was reset with NO_ERROR for one that ended.
-            Ok(None) if !body.is_end_stream() => broken("the viewer reset the stream".into()),
-            Ok(None) => None,
-            Ok(Some(Err(error))) => broken(format!("the viewer left: {error}")),
-            Ok(Some(Ok(frame))) => {
-                pace.moved(frame.data_ref().map_or(0, Bytes::len) as u64, stall);
-                Some((Ok(chunk(frame)), Some((body, pace))))
+            Ok(Ok(None)) => None,
+            Ok(Err(error)) => broken(format!("the viewer left: {error}")),
+            Ok(Ok(Some(Chunk::Data(data)))) => {
+                pace.moved(data.len() as u64, stall);
+                Some((Ok(Chunk::Data(data)), Some((body, pace))))
             }
+            Ok(Ok(Some(Chunk::Trailers(trailers)))) => Some((Ok(Chunk::Trailers(trailers)), None)),
         }
     })
     .boxed()
+}
+
+/// The next piece; its room is the viewer's again.
+async fn piece(body: &mut RecvStream) -> Result<Option<Chunk>, h2::Error> {
+    if let Some(data) = body.data().await.transpose()? {
+        body.flow_control().release_capacity(Bytes::len(&data))?;
+        return Ok(Some(Chunk::Data(data)));
+    }
+    Ok(body.trailers().await?.map(|mut trailers| {
+        fields::clean_trailers(&mut trailers);
+        Chunk::Trailers(trailers)
+    }))
 }

@@ -1,4 +1,5 @@
-//! A viewer's socket that tells the connection's pulse when writing has to wait, and that first
+//! A viewer's socket that tells the connection's pulse when writing has to wait and when
+//! something comes, and that first
 //! gives back what was read to tell the protocol.
 
 use std::io::{self, IoSlice};
@@ -32,7 +33,12 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.first.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+            let before = buffer.filled().len();
+            let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
+            if buffer.filled().len() > before {
+                self.pulse.note_read();
+            }
+            return outcome;
         }
         let count = self.first.len().min(buffer.remaining());
         buffer.put_slice(&self.first[..count]);

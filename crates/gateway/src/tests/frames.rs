@@ -8,14 +8,17 @@ const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const PROTOCOL_ERROR: u8 = 1;
+const CANCEL: u8 = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Kind {
+    Data = 0,
     Headers = 1,
     Reset = 3,
     Settings = 4,
     GoAway = 7,
+    WindowUpdate = 8,
     Continuation = 9,
 }
 
@@ -233,4 +236,80 @@ async fn a_tunnel_is_refused_over_http2_too() {
     let answer = raw.next_of(Kind::Headers).await.unwrap();
     // A literal with the static name `:status`, or Huffman-coded 405 in any form: not a 200.
     assert_ne!(answer.payload[0], 0x88, "{}", answer.payload.escape_ascii());
+}
+
+#[tokio::test]
+async fn a_stream_that_is_held_shut_is_reset_and_no_other() {
+    let limits = Limits { stall: Duration::from_millis(300), ..Limits::default() };
+    let door = open(limits, |request: Request| async move {
+        let body = if request.target == "/" { "whole" } else { "" };
+        text(body)
+    });
+    let mut raw = Raw::open(&door).await;
+    let no_window = [0, 4, 0, 0, 0, 0];
+    raw.send(&frame(Kind::Settings, 0, 0, &no_window)).await;
+    raw.is_answered(1).await;
+    raw.is_answered(3).await;
+    raw.send(&frame(Kind::WindowUpdate, 0, 3, &[0, 0, 0, 9])).await;
+    let whole = raw.next_of(Kind::Data).await.unwrap();
+    assert_eq!((whole.stream, whole.flags, &*whole.payload), (3, END_STREAM, &b"whole"[..]));
+    let reset = raw.next_of(Kind::Reset).await.unwrap();
+    assert_eq!((reset.stream, reset.payload[3]), (1, CANCEL));
+    raw.is_answered(5).await;
+}
+
+/// RFC 9113 §8.1: an answer that breaks off has no END_STREAM.
+#[tokio::test]
+async fn a_body_that_breaks_off_ends_in_a_reset() {
+    let door = open(Limits::default(), |_| async {
+        ok(Body::Stream { stream: broken_stream(&["abc"]), bytes: Some(9) })
+    });
+    let mut raw = Raw::open(&door).await;
+    assert!(raw.send(&frame(Kind::Headers, END_STREAM | END_HEADERS, 1, GET)).await);
+    loop {
+        let seen = raw.next().await.unwrap();
+        if seen.kind == Kind::Reset as u8 {
+            assert_eq!(seen.stream, 1);
+            break;
+        }
+        assert!(seen.stream != 1 || seen.flags & END_STREAM == 0, "kind {}", seen.kind);
+    }
+}
+
+/// RFC 9110 §15.3.5 and §15.4.5: no DATA, not even an empty frame.
+#[tokio::test]
+async fn an_answer_without_a_body_ends_with_its_head() {
+    let door = open(Limits::default(), |request: Request| async move {
+        let status = if request.method == Method::GET { 304 } else { 200 };
+        Response { status: StatusCode::from_u16(status).unwrap(), ..text("abc") }
+    });
+    let mut raw = Raw::open(&door).await;
+    let head = [&[0x02, 4][..], b"HEAD", &GET[1..]].concat();
+    for (stream, fields) in [(1, GET), (3, &head)] {
+        assert!(raw.send(&frame(Kind::Headers, END_STREAM | END_HEADERS, stream, fields)).await);
+        let answer = raw.next_of(Kind::Headers).await.unwrap();
+        assert_eq!((answer.stream, answer.flags), (stream, END_STREAM | END_HEADERS));
+    }
+}
+
+/// RFC 9113 §6.8: what runs is finished, and GOAWAY says that nothing more is taken up.
+#[tokio::test]
+async fn a_stopping_node_says_goaway_and_finishes_what_runs() {
+    let gate = Arc::new(tokio::sync::Notify::new());
+    let opened = Arc::clone(&gate);
+    let door = open(Limits::default(), move |_| {
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.notified().await;
+            text("finished")
+        }
+    });
+    let mut raw = Raw::open(&door).await;
+    assert!(raw.send(&frame(Kind::Headers, END_STREAM | END_HEADERS, 1, GET)).await);
+    raw.next_of(Kind::Settings).await.unwrap();
+    door.shutdown.cancel();
+    assert_eq!(raw.farewell().await, Some(0));
+    opened.notify_one();
+    let answer = raw.next_of(Kind::Data).await.unwrap();
+    assert_eq!((answer.stream, &*answer.payload), (1, &b"finished"[..]));
 }

@@ -97,6 +97,40 @@ async fn head_keeps_the_length_and_trailers_go_out() {
     assert_eq!(whole.trailers().unwrap()["x-end"], "9");
 }
 
+#[tokio::test]
+async fn interim_responses_overtake_the_answer_over_http2() {
+    let door = open(Limits::default(), |request: Request| async move {
+        let tell = request.interim.unwrap();
+        let field = |name, value| {
+            let value = http::HeaderValue::from_static(value);
+            (http::HeaderName::from_static(name), value)
+        };
+        let link = field("link", "</a.css>; rel=preload");
+        tell(StatusCode::EARLY_HINTS, [link, field("connection", "x")].into_iter().collect());
+        // The second is told while the connection waits, and 101 is nobody's to pass on.
+        tokio::task::yield_now().await;
+        tell(StatusCode::SWITCHING_PROTOCOLS, HeaderMap::new());
+        tell(StatusCode::PROCESSING, HeaderMap::new());
+        text("whole")
+    });
+    let stream = TcpStream::connect(door.address).await.unwrap();
+    let (viewer, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::get("http://a/").body(()).unwrap();
+    let (mut answer, _) = viewer.ready().await.unwrap().send_request(request, true).unwrap();
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let interim = std::future::poll_fn(|cx| answer.poll_informational(cx));
+        let interim = timeout(LONG, interim).await.unwrap().unwrap().unwrap();
+        let link = interim.headers().get("link").map(|link| link.to_str().unwrap().to_owned());
+        told.push((interim.status().as_u16(), link, interim.headers().len()));
+    }
+    assert_eq!(told, [(103, Some("</a.css>; rel=preload".into()), 1), (102, None, 0)]);
+    let mut answer = timeout(LONG, answer).await.unwrap().unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.body_mut().data().await.unwrap().unwrap(), "whole");
+}
+
 /// hyper would take a stream that was reset with `NO_ERROR` for one that ended.
 #[tokio::test]
 async fn an_upload_that_is_reset_is_broken_and_not_over() {
