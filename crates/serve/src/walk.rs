@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caching::{CDN_LOOP, Passage, Validators};
+use control::lease::wait_for;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, VIA};
 use model::limits::PEER_FIRST_BYTE;
@@ -200,7 +201,7 @@ async fn ask_origin(
     caching::ensure_date(&mut headers, world.host.wall());
     let delay = received_at.since(requested_at);
     let initial_age = caching::initial_age(&headers, world.host.wall(), delay);
-    let from_before = caching::said_age(&headers).map(|age| age.saturating_add(AGE_GRAIN));
+    let from_before = caching::said_age(&headers).map(longest);
     let head = Head {
         status: answer.status,
         headers,
@@ -231,6 +232,11 @@ pub(crate) fn relayed(interim: Option<Interim>) -> Option<Interim> {
 
 /// `Age` has whole seconds: an answer is at most that much older than it says.
 const AGE_GRAIN: Duration = Duration::from_secs(1);
+
+/// That age by this node's clock, if it runs as fast, and the cache's as slowly, as clocks may.
+fn longest(age: Duration) -> Duration {
+    wait_for(age.saturating_add(AGE_GRAIN))
+}
 
 /// Rule R13: what a cache on the origin's side had for so long reflects what was purged by then.
 fn applied_before(world: &World, requested_at: Moment, age: Duration) -> LogPosition {

@@ -41,6 +41,8 @@ impl Visit {
 pub(crate) struct Answer {
     /// When its head came.
     pub(crate) at: Duration,
+    /// What the node had applied at that moment.
+    pub(crate) applied: LogPosition,
     /// Its status.
     pub(crate) status: u16,
     /// The version that the head names.

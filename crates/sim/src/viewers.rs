@@ -110,12 +110,13 @@ async fn visit(stage: Arc<Stage>, process: Process, number: usize, wish: Wish) {
     let version = version_of(&response.headers);
     let status = response.status.as_u16();
     let (at, ending) = (stage.setting.now(), Ending::Coming);
+    let applied = process.follow.replica.applied();
     let name = &process.world.name;
     stage
         .setting
         .note(format_args!("visit {number}: {name} says {status}, {version:?} of {wish:?}"));
     write(&stage, number, |visit| {
-        visit.answer = Some(Answer { at, status, version, ending, last_piece: None });
+        visit.answer = Some(Answer { at, applied, status, version, ending, last_piece: None });
     });
     let (ending, version) = read(&stage, (number, wish), version, response).await;
     stage.setting.note(format_args!("visit {number}: {ending:?}, {version:?}"));

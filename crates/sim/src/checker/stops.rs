@@ -1,8 +1,9 @@
 //! The byte stop: once a purge is known to be fenced, not one more byte of what it covers leaves a
-//! node, of responses that had begun by then either.
+//! node, of responses that had begun before the node applied it.
 //!
 //! A request from before the purge that was overtaken again and again may settle for what was
-//! fetched since it came: its response begins later, and is not judged here.
+//! fetched since it came: its response begins when the node knows of the purge, is never kept, and
+//! is not judged here. Requests from after the purge are judged elsewhere, whatever they get.
 //!
 //! Bodies that were handed over whole have left the node at once; what is judged is what comes in
 //! pieces, by the time at which the node gave the last of them.
@@ -15,7 +16,8 @@ pub(crate) fn check(case: &Case<'_>) -> Vec<Violation> {
     for (visit, purge, version) in no_old::older(case) {
         let Some(answer) = &visit.answer else { continue };
         let (Some(last), Some((at, _))) = (answer.last_piece, purge.fenced()) else { continue };
-        if last <= at || answer.at > at {
+        let knew = case.position(purge).is_some_and(|position| answer.applied >= position);
+        if last <= at || answer.at > at || knew {
             continue;
         }
         let (url, name, scope) = (case.url(visit.page), case.name(visit.node), &purge.scope);
