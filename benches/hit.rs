@@ -24,8 +24,8 @@ use model::{
     Member, Moment, NodeName, Origin, Scope, Tiers,
 };
 use serve::{
-    Account, Body, Entry, Fills, Flights, Knowledge, Mesh, NoCountries, OriginAnswer, OriginError,
-    OriginRequest, PeerAnswer, PeerError, Request, Response, Scheme, World,
+    Account, Body, Changes, Entry, Fills, Flights, Knowledge, Mesh, NoCountries, OriginAnswer,
+    OriginError, OriginRequest, PeerAnswer, PeerError, Request, Response, Scheme, World,
 };
 use wire::exchange::Question;
 
@@ -203,6 +203,7 @@ fn world(purges: u64) -> Arc<World> {
         ledger: ports.clone(),
         journal: ports.clone(),
         fills: Fills::new(1 << 20),
+        changes: Changes::default(),
         flights: Flights::default(),
         countries: Arc::new(NoCountries),
         encoders: None,

@@ -43,7 +43,7 @@ pub fn invalidated(
 }
 
 /// Whether a method is known to change nothing (RFC 9110 §9.2.1).
-fn is_safe(method: &Method) -> bool {
+pub fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
         || SAFE.contains(&method.as_str())
 }

@@ -37,7 +37,7 @@ pub use encode::{
 pub use forward::{CDN_LOOP, Expectation, Passage, Reach, count_forward, meet_expectation};
 pub use freshness::{ensure_date, initial_age, said_age};
 pub use hop::strip_hop_by_hop;
-pub use invalidate::invalidated;
+pub use invalidate::{invalidated, is_safe};
 pub use multipart::Multipart;
 pub use plan::{Plan, Stored, Validity, Why, is_failure, may_serve_on_error, plan};
 pub use range::{ByteRange, Ranged, content_range, first_byte, resolve, unsatisfied_range};

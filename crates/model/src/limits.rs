@@ -60,6 +60,15 @@ pub const VIEWER_UPLOAD_WINDOW: u32 = 1024 * 1024;
 /// viewer provoked; beyond either the connection ends (CVE-2023-44487, CVE-2025-8671).
 pub const VIEWER_RESETS_MAX: usize = 64;
 
+/// Requests that may change something and whose origin has not answered yet, on one node: they
+/// outlive their viewers, so that [`VIEWER_CONNECTIONS_MAX`], as many, does not bound them.
+pub const CHANGES_MAX: usize = 10_000;
+/// Bytes of a table of countries: [`COUNTRIES_LINES_MAX`] lines of 50, an IPv6 prefix in full.
+pub const COUNTRIES_BYTES_MAX: usize = 100_000_000;
+/// Lines of a table of countries: tables in use have about a million, and in memory each costs at
+/// most 38 bytes.
+pub const COUNTRIES_LINES_MAX: usize = 2_000_000;
+
 /// Distributions in one mesh: each costs every node a few KiB.
 pub const DISTRIBUTIONS_MAX: usize = 10_000;
 /// Alternate domain names of one distribution (CloudFront's quota).

@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod body;
+pub mod change;
 pub mod collapse;
 pub mod flights;
 pub mod inventory;
@@ -49,6 +50,7 @@ use model::limits::{RESTARTS_MAX, RESTARTS_STRICT_MAX};
 
 pub use account::Account;
 pub use body::{Body, BodyError, BodyStream, Chunk};
+pub use change::Changes;
 pub use collapse::Fills;
 pub use flights::{Flights, stop_old};
 pub use inventory::{judge, plan_purge, sweep};

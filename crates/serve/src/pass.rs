@@ -3,19 +3,21 @@
 //!
 //! Bodies stream both ways, trailers and interim responses included. Nothing is retried or
 //! collapsed, and only what a `POST` brings may be kept; what the origin's answer does away with
-//! goes before the viewer hears of it.
+//! goes before the viewer hears of it, and also if the viewer is there no longer.
 
 use std::sync::Arc;
 
 use caching::{CDN_LOOP, Reach};
 use http::header::{ALLOW, VIA};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use model::{Distribution, UnsafeMethods};
 
 use crate::accept::Visit;
 use crate::account::{Account, Source, Verdict};
 use crate::allowance;
 use crate::body::Body;
-use crate::invalidate;
+use crate::change::{self, Change, Changed};
+use crate::invalidate::Spread;
 use crate::message::Response;
 use crate::post::Posted;
 use crate::refusal::Refusal;
@@ -58,16 +60,22 @@ pub(crate) async fn through(
     };
     account.source = Source::Origin;
     account.verdict = Verdict::Forwarded(caching::Why::Method);
-    let answer = world.origins.fetch(origin, request).await;
-    let answer = answer.map_err(|error| match overrun.has_happened() {
+    let exchange = world.origins.fetch(origin, request);
+    let changed = match may_invalidate(&distribution, &visit.method) {
+        true => {
+            let (method, kept) = (visit.method, visit.kept);
+            let change = Change { method, distribution: distribution.clone(), kept };
+            change::make(world, change, exchange).await
+        }
+        false => exchange.await.map(|answer| Changed { answer, spread: Spread::Nothing }),
+    };
+    let Changed { answer, spread } = changed.map_err(|error| match overrun.has_happened() {
         true => Refusal::Body,
         false => Refusal::Failed(walk::failure_of(error)),
     })?;
     let mut headers = answer.headers;
     caching::strip_hop_by_hop(&mut headers);
     policy::withhold_cookies(behavior, &mut headers);
-    let scopes = caching::invalidated(&visit.method, answer.status, &headers, &visit.kept);
-    let spread = invalidate::everywhere(world, &distribution, scopes).await;
     let keepsake =
         posted.and_then(|posted| posted.answered(world, (answer.status, &headers), &spread));
     account.stored = keepsake.is_some();
@@ -80,6 +88,14 @@ pub(crate) async fn through(
     };
     let body = Body::Stream { stream, bytes };
     Ok(Response { status: answer.status, headers, body })
+}
+
+/// Whether the answer to such a request may do away with anything.
+fn may_invalidate(distribution: &Distribution, method: &Method) -> bool {
+    match distribution.purging.unsafe_methods {
+        UnsafeMethods::Invalidate => !caching::is_safe(method),
+        UnsafeMethods::Ignore => false,
+    }
 }
 
 /// Answers an `OPTIONS` that must not go further (RFC 9110 §7.6.2).

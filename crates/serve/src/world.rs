@@ -24,6 +24,7 @@ use wire::exchange::{Answer, Question, Sample};
 
 use crate::account::Account;
 use crate::body::{Body, BodyStream};
+use crate::change::Changes;
 use crate::collapse::Fills;
 use crate::flights::Flights;
 use crate::lookup::Entry;
@@ -57,6 +58,8 @@ pub struct World {
     pub journal: Arc<dyn Journal>,
     /// Fetches under way.
     pub fills: Fills,
+    /// Changes at origins under way.
+    pub changes: Changes,
     /// Responses on their way to viewers.
     pub flights: Flights,
 }

@@ -17,7 +17,7 @@ use follow::{Follow, Ports, Replica, Role, Shelf};
 use membership::Neighbours;
 use model::limits::{OBJECT_BYTES_MAX, SILENCE};
 use model::{LogPosition, Member};
-use serve::{Fills, Flights, NoCountries, World};
+use serve::{Changes, Fills, Flights, NoCountries, World};
 
 use crate::content::DISTRIBUTIONS;
 use crate::dice::Dice;
@@ -250,6 +250,7 @@ impl Stage {
             ledger: dress.ledger(&follow),
             journal: Arc::new(Journal),
             fills: Fills::new(4 * OBJECT_BYTES_MAX),
+            changes: Changes::default(),
             flights: Flights::default(),
             countries: Arc::new(NoCountries),
             encoders: None,

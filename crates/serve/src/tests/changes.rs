@@ -7,7 +7,7 @@ use control::Command;
 use http::Method;
 use model::{Effect, Invalidation, Purging, UnsafeMethods};
 
-use super::origin::Reply;
+use super::origin::{Gate, Reply};
 use super::viewer::{Ask, Viewer};
 use super::world::Lab;
 use crate::OriginError;
@@ -66,6 +66,44 @@ fn who_has_the_answer_finds_nothing_old_through_the_same_node() {
         assert_eq!(head.body_bytes, Some(3));
     }
     assert_eq!(lab.get("e1", "/a").body(), "new");
+}
+
+#[test]
+fn a_change_counts_even_if_its_viewer_left_before_the_answer() {
+    // RFC 9111 §4.4.
+    for method in ["POST", "PUT", "DELETE", "M-SEARCH"] {
+        let lab = Lab::three_tiers();
+        let gate = Gate::default();
+        let answer = Reply::status(201, "location:/new", "made").then_wait(&Gate::default());
+        lab.origin.on("/a", answer.held_at(&gate));
+        let viewer = change(&lab, method, "/a");
+        assert_eq!((viewer.waits(), lab.world("e1").changes.running()), (true, 1), "{method}");
+        viewer.hang_up();
+        lab.run();
+        assert_eq!((lab.origin.count(), scopes(&lab).len()), (1, 0), "{method}");
+        gate.open();
+        lab.run();
+        let expect = ["/a", "/new"].map(|path| format!("https://shop.example{path}"));
+        assert_eq!(scopes(&lab), expect, "{method}");
+        assert_eq!(lab.world("e1").changes.running(), 0, "{method}");
+    }
+}
+
+#[test]
+fn what_changes_nothing_ends_with_its_viewer() {
+    for (method, unsafe_methods) in
+        [("OPTIONS", UnsafeMethods::Invalidate), ("POST", UnsafeMethods::Ignore)]
+    {
+        let lab = Lab::three_tiers();
+        lab.purging(Purging { unsafe_methods, ..Purging::default() });
+        let gate = Gate::default();
+        lab.origin.on("/a", Reply::new("", "fine").held_at(&gate));
+        change(&lab, method, "/a").hang_up();
+        gate.open();
+        lab.run();
+        assert_eq!(scopes(&lab), [""; 0], "{method}");
+        assert_eq!(lab.world("e1").changes.running(), 0, "{method}");
+    }
 }
 
 #[test]

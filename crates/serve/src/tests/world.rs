@@ -28,7 +28,7 @@ use super::origin::Script;
 use super::ports::{Capitals, Desk, Facts, Notes, Roster, Shelf};
 use super::viewer::{Ask, Viewer};
 use super::wires::Wires;
-use crate::{Account, Entry, Fills, Flights, Mesh, NoCountries, World};
+use crate::{Account, Changes, Entry, Fills, Flights, Mesh, NoCountries, World};
 
 mod events;
 
@@ -117,6 +117,7 @@ impl Lab {
             ledger: facts.clone(),
             journal: notes.clone(),
             fills: Fills::new(retained_bytes_max),
+            changes: Changes::default(),
             flights: Flights::default(),
             countries: Arc::new(NoCountries),
             encoders: Some(Arc::new(Capitals)),

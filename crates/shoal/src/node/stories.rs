@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use follow::{Follow, Ports};
 use membership::{Gossip, Neighbours};
-use serve::{Entry, Fills, Flights, NoCountries, World};
+use serve::{Changes, Entry, Fills, Flights, NoCountries, World};
 use storage::Memory;
 
 use crate::canary::{Canary, Samples};
@@ -73,6 +73,7 @@ impl Stories {
             ledger: Arc::new(Ledger(follow.clone())),
             journal: journal.clone(),
             fills: Fills::new(config.memory_bytes / FILLS_SHARE),
+            changes: Changes::default(),
             flights: Flights::default(),
             countries: Arc::new(NoCountries),
             encoders: Some(Arc::new(encoding::Codecs)),
