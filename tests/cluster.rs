@@ -20,6 +20,7 @@ mod succession;
 mod purges;
 mod strangers;
 mod visits;
+mod countries;
 mod worst;
 mod draining;
 mod commands;

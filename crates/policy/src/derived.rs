@@ -24,7 +24,8 @@ impl Country {
         letters.iter().all(u8::is_ascii_uppercase).then_some(Country(letters))
     }
 
-    fn as_str(&self) -> &str {
+    /// Its letters.
+    pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or(UNKNOWN)
     }
 }

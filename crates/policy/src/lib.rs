@@ -8,6 +8,7 @@ pub mod url;
 pub mod behavior;
 pub mod verdict;
 pub mod derived;
+pub mod country;
 pub mod encoding;
 pub mod cookies;
 pub mod query;
@@ -23,6 +24,7 @@ mod testing;
 
 pub use behavior::place;
 pub use cors::Asked;
+pub use country::CountryTable;
 pub use derived::{Country, derive};
 pub use error_page::{ErrorPage, error_min_ttl, error_page};
 pub use forward::{beyond_the_key, forwarded_headers, forwarded_target, withhold_cookies};

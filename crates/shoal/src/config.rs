@@ -52,6 +52,7 @@ struct MeshTable {
 #[serde(deny_unknown_fields)]
 struct HttpTable {
     listen: Option<SocketAddr>,
+    countries_file: Option<PathBuf>,
     connections_max: Option<usize>,
     drain_seconds: Option<u64>,
 }
@@ -122,6 +123,8 @@ pub(crate) struct Config {
     pub(crate) advertise: Option<SocketAddr>,
     /// TCP address for viewers.
     pub(crate) http: SocketAddr,
+    /// The table of the countries that viewers are in.
+    pub(crate) countries_file: Option<PathBuf>,
     /// What viewers may use.
     pub(crate) limits: gateway::Limits,
     /// TCP address for operators.
@@ -199,6 +202,7 @@ impl Config {
             listen,
             advertise,
             http: flags.http.or(file.http.listen).unwrap_or(([0, 0, 0, 0], 8080).into()),
+            countries_file: file.http.countries_file,
             limits,
             admin: flags
                 .admin_listen

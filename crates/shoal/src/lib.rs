@@ -8,6 +8,7 @@ mod cli;
 pub mod client;
 mod command;
 mod config;
+mod countries;
 mod demo;
 mod desk;
 mod host;

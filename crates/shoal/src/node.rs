@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::countries;
 use crate::desk::Desk;
 use crate::signals;
 use ground::Ground;
@@ -28,6 +29,7 @@ const FAREWELL: Duration = Duration::from_millis(100);
 /// Runs a node until it is told to stop.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let stop = signals::stop()?;
+    let countries = countries::read(config.countries_file.as_deref())?;
     let listener = gateway::Listener::bind(config.http)?;
     let token = config.token_file.as_deref().map(admin::Token::read).transpose()?;
     let door = admin::Door::bind(config.admin, token).await?;
@@ -35,7 +37,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 
     let ground = Ground::lay(&config).await?;
     join::check_bootstrap(&config, &ground.links, &ground.replica).await?;
-    let stories = Stories::begin(&config, &ground).await?;
+    let stories = Stories::begin(&config, &ground, countries).await?;
 
     let mut tasks = JoinSet::new();
     let entrance = join::Entrance::of(&config, &ground);

@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use follow::{Follow, Ports};
 use membership::{Gossip, Neighbours};
-use serve::{Changes, Entry, Fills, Flights, NoCountries, World};
+use serve::{Changes, Countries, Entry, Fills, Flights, World};
 use storage::Memory;
 
 use crate::canary::{Canary, Samples};
@@ -50,7 +50,11 @@ pub(crate) struct Stories {
 
 impl Stories {
     /// Gives the stories their ports, and peers somebody to talk to.
-    pub(crate) async fn begin(config: &Config, ground: &Ground) -> anyhow::Result<Stories> {
+    pub(crate) async fn begin(
+        config: &Config,
+        ground: &Ground,
+        countries: Arc<dyn Countries>,
+    ) -> anyhow::Result<Stories> {
         let gossip = Arc::new(gossip(config, ground).await?);
         let neighbours = Arc::new(Neighbours::new(gossip.clone(), ground.replica.clone()));
         ground.directory.connect(neighbours.clone());
@@ -75,7 +79,7 @@ impl Stories {
             fills: Fills::new(config.memory_bytes / FILLS_SHARE),
             changes: Changes::default(),
             flights: Flights::default(),
-            countries: Arc::new(NoCountries),
+            countries,
             encoders: Some(Arc::new(encoding::Codecs)),
         });
         stock.connect(&world);
