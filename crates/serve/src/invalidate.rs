@@ -2,10 +2,10 @@
 //! origin itself has asked for (RFC 9111 §4.4, RFC 9875).
 //!
 //! The change has happened whether or not the viewer waits for the answer, so whoever calls this is
-//! a task of its own. The answer waits for a while, so that whoever has it finds nothing old through
-//! this node: a node that has applied the purge hears nothing older from the others (rule R2). If
-//! the log cannot be reached, the answer goes out all the same, and the purge is tried again behind
-//! it.
+//! a task of its own. The answer waits for a while, so that whoever has it finds nothing old
+//! through this node: a node that has applied the purge hears nothing older from the others (rule
+//! R2). If the log cannot be reached, the answer goes out all the same, and the purge is tried
+//! again behind it.
 
 use futures_util::FutureExt;
 use model::limits::{CONFIRM, INVALIDATION_WAIT, PURGE_WAIT};

@@ -3,15 +3,18 @@
 //! Who is in the mesh, how far apart they are, what the site looks like, and how much goes wrong.
 //! It is drawn once and never changes.
 
+mod pace;
+
 use std::time::Duration;
 
 use consensus::Timings;
-use control::lease::wait_for;
 use model::{Instance, Member, Region, Tier, Tiers};
 
 use crate::content::Site;
 use crate::dice::Dice;
 use crate::tree::Voters;
+
+use pace::Pace;
 
 /// How much goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,23 +155,6 @@ pub(crate) enum Shelves {
     Torn,
 }
 
-/// How fast things happen in a run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    /// Milliseconds between two arrivals of viewers, at most.
-    pub(crate) viewers_ms: usize,
-    /// Milliseconds between two changes at the origin, at most.
-    pub(crate) changes_ms: usize,
-    /// How many times longer faults are apart than in a short run.
-    pub(crate) faults_apart: usize,
-    /// Milliseconds that a fault lasts, at most.
-    pub(crate) fault_ms: usize,
-    /// Between two looks at all replicas.
-    pub(crate) looks: Duration,
-    /// How long an operator waits for one answer.
-    pub(crate) patience: Duration,
-}
-
 /// Where nodes may stand.
 pub(crate) const REGIONS: [&str; 3] = ["eu", "us", "ap"];
 /// Regions of the largest mesh.
@@ -201,7 +187,7 @@ impl Scenario {
         Scenario {
             level,
             profile,
-            pace: pace(level, lease_ms),
+            pace: Pace::of(level, lease_ms),
             rates: members.iter().map(|_| rate(profile, dice)).collect(),
             places: members.iter().map(place).collect(),
             members,
@@ -255,7 +241,7 @@ impl Scenario {
             places: kinds.iter().map(|(region, ..)| *region).collect(),
             members,
             delays: delays.collect(),
-            pace: pace(Level::L0, 10_000),
+            pace: Pace::of(Level::L0, 10_000),
             lease_ms: 10_000,
             heralds: Heralds::Heard,
             ..small
@@ -299,27 +285,6 @@ fn delays(dice: &mut Dice) -> Vec<Vec<Duration>> {
     };
     let all = 0..REGIONS.len();
     all.clone().map(|one| all.clone().map(|other| delay(one, other)).collect()).collect()
-}
-
-fn pace(level: Level, lease_ms: u32) -> Pace {
-    match level {
-        Level::L0 => Pace {
-            viewers_ms: 700,
-            changes_ms: 5_000,
-            faults_apart: 6,
-            fault_ms: 4 * lease_ms as usize,
-            looks: Duration::from_secs(15),
-            patience: wait_for(Duration::from_millis(u64::from(lease_ms))) * 2,
-        },
-        Level::L1 => Pace {
-            viewers_ms: 90,
-            changes_ms: 1_400,
-            faults_apart: 1,
-            fault_ms: 6_000,
-            looks: Duration::from_millis(500),
-            patience: wait_for(Duration::from_millis(u64::from(lease_ms))) + Duration::from_secs(3),
-        },
-    }
 }
 
 /// Three voters, up to six regionals, up to 24 edges; mostly few.

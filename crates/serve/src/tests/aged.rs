@@ -24,7 +24,8 @@ fn an_age_moves_the_position_of_a_copy_back() {
     for (target, age, expect) in [
         ("/none", "", after),
         ("/0", "|age:0", before),
-        // The cache's clock may be slow and this node's fast: 81 s may be 99 s here, and 82 s 100 s.
+        // The cache's clock may be slow and this node's fast: 81 s may be 99 s here, and
+        // 82 s 100 s.
         ("/79", "|age:79", before),
         ("/80", "|age:80", before),
         ("/81", "|age:81", LogPosition::new(0, 2)),

@@ -1,9 +1,9 @@
 //! No old content: what was purged is not served again.
 //!
 //! *Fenced*: once a caller was told so, no node anywhere answers a request sent later with a
-//! version from before the purge was called: alive or dead to the others, cut off, stopped and gone on,
-//! restarted. *Monotonic*: what a node had itself applied when a request arrived it obeys, and for
-//! ever after: no restart, snapshot, compaction or answer of a peer brings older content back.
+//! version from before the purge was called: alive or dead to the others, cut off, stopped and gone
+//! on, restarted. *Monotonic*: what a node had itself applied when a request arrived it obeys, and
+//! for ever after: no restart, snapshot, compaction or answer of a peer brings older content back.
 
 use std::collections::BTreeMap;
 

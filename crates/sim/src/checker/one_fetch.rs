@@ -4,9 +4,9 @@
 //! For each page, variant and version, and each purge of the page as the asking node knew it, at
 //! most one whole body may come from the origin, and one more for each purge that was on its way
 //! into the log meanwhile: nodes forget what it covers before it is there. A soft one asks for
-//! another body once it is there, if the page has nothing to be recognized by. Pages that may not be
-//! kept are not judged, nor those that turn stale within the run and have nothing to be recognized
-//! by.
+//! another body once it is there, if the page has nothing to be recognized by. Pages that may not
+//! be kept are not judged, nor those that turn stale within the run and have nothing to be
+//! recognized by.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
