@@ -18,12 +18,13 @@ enum Home {
 }
 
 /// The libraries of floors 0 to 2. A new one is a commit of its own, with its reason.
-const PURE: [(&str, Home, &str); 13] = [
+const PURE: [(&str, Home, &str); 14] = [
     ("bytes", Home::Pure, "bodies are shared, never copied"),
     ("http", Home::Pure, "the field's own nouns for methods, fields and statuses"),
     ("serde", Home::Pure, "configuration nouns and logged commands are derived, not written"),
     ("thiserror", Home::Pure, "one error enum per crate, without boilerplate"),
     ("httpdate", Home::Pure, "dates as RFC 9110 §5.6.7 wants them, in all three forms"),
+    ("idna", Home::Only("model"), "host names in any script become what browsers send (UTS 46)"),
     ("blake3", Home::Pure, "keys and digests that nobody can aim collisions at"),
     (
         "sha2",

@@ -4,8 +4,8 @@
 //! Host: lower case, no default port, no trailing dot. Path: percent-encoding normalised (RFC 3986
 //! §6.2.2: unreserved characters decoded, hex in upper case), dot segments removed (§5.2.4), the
 //! query kept as sent. `%2F` stays encoded: it is data, not a separator. Double slashes are kept
-//! unless a distribution merges them. A host in other letters than ASCII is refused: browsers send
-//! `xn--` names (RFC 5891), and so does configuration.
+//! unless a distribution merges them. A host in other letters than ASCII becomes the `xn--` name
+//! that browsers send for it (UTS 46, RFC 5891).
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +32,11 @@ impl Host {
             let address: std::net::Ipv6Addr = address.parse().map_err(|_| refuse())?;
             return Ok(Host(format!("[{address}]").into()));
         }
+        let in_ascii = match name.is_ascii() {
+            true => None,
+            false => Some(idna::domain_to_ascii(name).map_err(|_| refuse())?),
+        };
+        let name = in_ascii.as_deref().unwrap_or(name);
         let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._*".contains(&byte);
         let fits = (1..=255).contains(&name.len()) && name.bytes().all(known);
         match fits && !name.ends_with('.') {
@@ -355,11 +360,13 @@ mod tests {
             ("[2001:DB8::A]", "[2001:db8::a]"),
             ("127.0.0.1:1", "127.0.0.1"),
             ("a:", "a"),
+            ("BÜCHER.example:80", "xn--bcher-kva.example"),
+            ("*.bücher.example", "*.xn--bcher-kva.example"),
+            ("xn--bcher-kva.example", "xn--bcher-kva.example"),
         ] {
             assert_eq!(Host::parse(given).unwrap().as_str(), expect);
         }
-        for bad in
-            ["", ":80", "a..", ".", "a b", "a/b", "a:x", "[::1", "[zz]", "a@b", "bücher.example"]
+        for bad in ["", ":80", "a..", ".", "a b", "a/b", "a:x", "[::1", "[zz]", "a@b", "a\u{2028}b"]
         {
             assert!(Host::parse(bad).is_err(), "{bad:?}");
         }

@@ -1,5 +1,5 @@
-//! How fast things happen in a run: a short one is busy all the time, a long one is like a quarter of
-//! an hour of life. Nothing here is drawn.
+//! How fast things happen in a run: a short one is busy all the time, a long one is like a quarter
+//! of an hour of life. Nothing here is drawn.
 
 use std::time::Duration;
 
