@@ -100,7 +100,8 @@ async fn run(program: &str, arguments: &[&str], directory: &Path) -> Result<Outp
     for proxy in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
         command.env_remove(proxy);
     }
-    let output = tokio::time::timeout(stage::PATIENCE, command.output());
+    // Two GiB through three tiers of a debug build take a minute.
+    let output = tokio::time::timeout(5 * stage::PATIENCE, command.output());
     output.await.with_context(|| format!("{program} does not end"))?.context(program.to_owned())
 }
 
