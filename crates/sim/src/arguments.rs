@@ -20,7 +20,7 @@ One seed, one replayable mesh: the real nodes of Shoal in a pretend world, in vi
   sim --tree                measures how long purges take in a tree of 450 nodes
 
   --level L                 l0 or l1 (l1): what is real beside the two stories of every node
-  --profile P               calm, ordinary, heavy, correlated or all
+  --profile P               calm, ordinary, heavy, correlated or all; or a directed one: comeback
                             (ordinary for one seed, all for many, unless said otherwise)
   --from A                  the first of many seeds (0)
   --mutant M                breaks this rule on purpose; --mutants lists their names
@@ -40,6 +40,12 @@ What is promised:
   one_fetch  in calm weather the origin is asked once for each version of each page
   whole      a body that ends cleanly is one version from end to end
   alive      a viewer at a living edge gets an answer, whoever else dies
+  heals      once faults stop, every node holds a lease again within two, and purges are fenced
+
+Faults go on until viewers stop coming; then they stop for good, and every run is watched until
+it has healed. The directed profile comeback is where a mutant is looked for that chance meets
+too seldom: an edge dies, purges are fenced without it, and it comes back with its cache, cut
+off, while viewers ask it.
 
 The full runs (cargo test runs a share of them):
   cargo run --release -p sim -- --level l0 --seeds 2000     500 simulated hours
@@ -163,9 +169,12 @@ fn profiles(word: Option<String>) -> Result<Vec<Profile>, Misread> {
     if word == "all" {
         return Ok(Profile::ALL.into());
     }
-    let named = Profile::ALL.into_iter().find(|profile| profile.as_str() == word);
-    let expected =
-        || Misread::Value("--profile", "calm, ordinary, heavy, correlated or all".into());
+    let mut profiles = Profile::ALL.into_iter().chain(Profile::DIRECTED);
+    let named = profiles.find(|profile| profile.as_str() == word);
+    let expected = || {
+        let expected = "calm, ordinary, heavy, correlated, comeback or all";
+        Misread::Value("--profile", expected.into())
+    };
     named.map(|profile| vec![profile]).ok_or_else(expected)
 }
 

@@ -7,16 +7,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::lease::wait_for;
+
 use crate::dice::Dice;
 use crate::executor::Owner;
 use crate::network::Way;
 use crate::scenario::{Profile, REGIONS};
 use crate::stage::{Halt, Stage};
+use crate::viewers;
 
 /// Breaks things until it is `until`.
 pub(crate) async fn reign(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
     let pause = match stage.setting.scenario.profile {
         Profile::Calm => return,
+        Profile::Comeback => return come_back(&stage, &mut dice, until).await,
         Profile::Ordinary => (800, 3_000),
         Profile::Heavy => (100, 900),
         Profile::Correlated => (2_000, 4_000),
@@ -31,8 +35,42 @@ pub(crate) async fn reign(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
             return;
         }
         match stage.setting.scenario.profile {
-            Profile::Calm | Profile::Ordinary | Profile::Heavy => strike(&stage, &mut dice, left),
             Profile::Correlated => strike_region(&stage, &mut dice, left),
+            Profile::Calm | Profile::Ordinary | Profile::Heavy | Profile::Comeback => {
+                strike(&stage, &mut dice, left);
+            }
+        }
+    }
+}
+
+/// Again and again an edge dies, is dead until purges are fenced without it, and starts with what
+/// it left on its disks, cut off from all others; viewers reach it at once.
+async fn come_back(stage: &Arc<Stage>, dice: &mut Dice, until: Duration) {
+    let lease = stage.setting.scenario.lease();
+    let clock = &stage.setting.clock;
+    loop {
+        let (up, more) = (dice.millis(1_000..=6_000), dice.millis(500..=3_000));
+        let (dead, apart) = (wait_for(lease) + more, lease + more);
+        if stage.setting.now() + up + dead + apart > until {
+            return;
+        }
+        clock.sleep(up).await;
+        let edges = stage.ready(stage.setting.scenario.edges());
+        if edges.len() < 2 {
+            continue;
+        }
+        let node = *dice.pick(&edges);
+        stage.kill(node);
+        clock.sleep(dead).await;
+        let alone: Vec<bool> =
+            (0..stage.setting.scenario.members.len()).map(|other| other == node).collect();
+        split(stage, &alone, apart);
+        stage.start(node).await;
+        let together = stage.setting.now() + apart;
+        while stage.setting.now() < together {
+            viewers::knock(stage, dice, node);
+            let pause = dice.millis(20..=400);
+            clock.sleep(pause.min(together.saturating_sub(stage.setting.now()))).await;
         }
     }
 }

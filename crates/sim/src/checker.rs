@@ -11,6 +11,7 @@ pub(crate) mod bounds;
 pub(crate) mod whole;
 pub(crate) mod alive;
 pub(crate) mod receipts;
+pub(crate) mod heals;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,11 +48,13 @@ pub enum Promise {
     Whole,
     /// A viewer at a living edge gets an answer, whoever else dies.
     Alive,
+    /// Once faults stop, every node holds a lease and every purge becomes fenced.
+    Heals,
 }
 
 impl Promise {
     /// All promises.
-    pub const ALL: [Promise; 11] = [
+    pub const ALL: [Promise; 12] = [
         Promise::Fenced,
         Promise::Stops,
         Promise::Monotonic,
@@ -63,6 +66,7 @@ impl Promise {
         Promise::OneFetch,
         Promise::Whole,
         Promise::Alive,
+        Promise::Heals,
     ];
 
     /// The checker's name.
@@ -79,6 +83,7 @@ impl Promise {
             Promise::OneFetch => "one_fetch",
             Promise::Whole => "whole",
             Promise::Alive => "alive",
+            Promise::Heals => "heals",
         }
     }
 
@@ -95,6 +100,7 @@ impl Promise {
             Promise::OneFetch => one_fetch::check(case),
             Promise::Whole => whole::check(case),
             Promise::Alive => alive::check(case),
+            Promise::Heals => heals::check(case),
         }
     }
 }

@@ -13,6 +13,8 @@ use std::thread;
 
 use sim::{Level, Mutant, Profile, Promise, SEEDS_MAX};
 
+use crate::progress::Progress;
+
 /// A run that a child is to make.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Errand {
@@ -37,6 +39,16 @@ pub(crate) struct Counts {
     pub(crate) purges: u64,
     /// Of these, known to be fenced.
     pub(crate) fenced: u64,
+}
+
+impl Counts {
+    /// Adds another run's.
+    pub(crate) fn add(&mut self, other: Counts) {
+        self.seconds += other.seconds;
+        self.visits += other.visits;
+        self.purges += other.purges;
+        self.fenced += other.fenced;
+    }
 }
 
 /// What a child reported.
@@ -103,8 +115,21 @@ fn read(good: bool, report: &str) -> News {
     News { verdict, good, trace, counts, violations: lines.filter_map(violation).collect() }
 }
 
+/// Makes runs, and shows how far it is.
+pub(crate) fn run_all(errands: &[Errand]) -> io::Result<Vec<News>> {
+    let progress = Progress::of(errands.len());
+    let run = |errand: &Errand| {
+        let news = errand.run();
+        news.iter().for_each(|news| progress.note(news));
+        news
+    };
+    let news = each(errands, run);
+    progress.clear();
+    news
+}
+
 /// Does `work` with every item, several at once; what came of it is in the order of the items.
-pub(crate) fn each<T: Sync, R: Send>(
+fn each<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&T) -> io::Result<R> + Sync,
 ) -> io::Result<Vec<R>> {

@@ -5,6 +5,7 @@
 //! rest on it: it steps over owners and chooses parents, that is all.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub(crate) struct Board {
     beliefs: Mutex<Vec<Vec<Belief>>>,
     seen: Mutex<BTreeMap<usize, Seen>>,
     views: Mutex<BTreeMap<LogPosition, Arc<View>>>,
+    /// Whether nobody errs any more.
+    settled: AtomicBool,
 }
 
 impl Board {
@@ -73,6 +76,7 @@ impl Board {
             beliefs,
             seen: Mutex::default(),
             views: Mutex::default(),
+            settled: AtomicBool::new(false),
         })
     }
 
@@ -105,6 +109,12 @@ impl Board {
         self.seen().remove(&node);
     }
 
+    /// Nobody errs about anybody any more.
+    pub(crate) fn settle(&self) {
+        self.settled.store(true, Ordering::Relaxed);
+        self.beliefs().iter_mut().flatten().for_each(|belief| belief.wrong_until = Duration::ZERO);
+    }
+
     /// Looks at the world, for as long as it lasts.
     pub(crate) async fn look_around(self: Arc<Self>, mut dice: Dice) {
         loop {
@@ -135,7 +145,9 @@ impl Board {
                 }
             }
         }
-        if self.setting.scenario.profile != Profile::Calm && dice.chance(ERRORS) {
+        let errs =
+            self.setting.scenario.profile != Profile::Calm && !self.settled.load(Ordering::Relaxed);
+        if errs && dice.chance(ERRORS) {
             let (one, other) = (dice.below(nodes), dice.below(nodes));
             if one != other {
                 beliefs[one][other].wrong_until = now + dice.millis(ERROR_MS);

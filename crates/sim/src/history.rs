@@ -194,6 +194,10 @@ pub(crate) struct Records {
     pub(crate) committed: BTreeMap<u64, Duration>,
     /// By page and version: the copy that claims to be the youngest.
     pub(crate) kept: BTreeMap<(usize, u64), Kept>,
+    /// When all faults had ended, for good.
+    pub(crate) healed: Option<Duration>,
+    /// Nodes that held no lease when somebody looked after that, and when.
+    pub(crate) without_lease: Vec<(Duration, usize)>,
     /// When viewers were let in.
     pub(crate) opened: Duration,
     /// Where another entry was applied later.

@@ -115,6 +115,8 @@ pub struct Tally {
     pub cuts: usize,
     /// Nodes that stood still.
     pub halts: usize,
+    /// How long after the last fault some node held no lease.
+    pub recovered: Duration,
 }
 
 impl Report {
@@ -177,11 +179,31 @@ async fn play(stage: Arc<Stage>, mut dice: Dice) {
     stage.setting.clock.spawn(Owner::WORLD, look_around(stage.clone()));
     stage.setting.clock.spawn(Owner::WORLD, viewers::come(stage.clone(), dice.fork(), until));
     stage.setting.clock.spawn(Owner::WORLD, chaos::reign(stage.clone(), dice.fork(), until));
-    operators::work(stage.clone(), dice.fork(), until).await;
+    let (work, last) = (dice.fork(), dice.fork());
+    stage.setting.clock.spawn(Owner::WORLD, heal(stage.clone(), last, until));
+    operators::work(stage.clone(), work, until).await;
     stage.setting.clock.sleep(stage.setting.scenario.rest).await;
     let last = samples(&stage);
     let mut records = stage.setting.history.write();
     records.last = last;
+}
+
+/// Between two looks at who holds a lease.
+const LEASE_LOOKS: Duration = Duration::from_millis(250);
+
+/// When it is `until`, faults have stopped: operators purge once more through every node, and from
+/// then on it is written down who holds no lease.
+async fn heal(stage: Arc<Stage>, dice: Dice, until: Duration) {
+    stage.setting.clock.sleep_until(until).await;
+    stage.settle();
+    stage.setting.history.write().healed = Some(stage.setting.now());
+    operators::purge_last(&stage, dice);
+    loop {
+        stage.setting.clock.sleep(LEASE_LOOKS).await;
+        let now = stage.setting.now();
+        let fenced = stage.fenced().into_iter().map(|node| (now, node));
+        stage.setting.history.write().without_lease.extend(fenced);
+    }
 }
 
 async fn look_around(stage: Arc<Stage>) {
@@ -218,6 +240,10 @@ impl Tally {
             kills: records.kills,
             cuts: records.cuts,
             halts: records.halts,
+            recovered: match (records.healed, records.without_lease.last()) {
+                (Some(healed), Some((at, _))) => at.saturating_sub(healed),
+                (Some(_) | None, _) => Duration::ZERO,
+            },
         }
     }
 }
@@ -246,6 +272,13 @@ mod tests {
     fn every_promise_has_a_mutant() {
         for promise in Promise::ALL {
             assert!(Mutant::ALL.iter().any(|mutant| mutant.breaks() == promise), "{promise}");
+        }
+    }
+
+    #[test]
+    fn every_rule_that_carries_the_promise_of_purges_has_a_mutant() {
+        for rule in [1, 2, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].map(|rule| format!("R{rule}")) {
+            assert!(Mutant::ALL.iter().any(|mutant| mutant.rule() == rule), "{rule}");
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod children;
+mod progress;
 mod printing;
 
 use std::io::{self, Write};
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use sim::{Keep, Level, Mutant, Profile, SEEDS_MAX, Setup};
 
 use arguments::{Arguments, Wish};
-use children::Errand;
+use children::{Counts, Errand};
 use printing::Row;
 
 fn main() -> ExitCode {
@@ -70,7 +71,7 @@ fn many(
     profiles: &[Profile],
     mutant: Option<Mutant>,
 ) -> io::Result<ExitCode> {
-    let mut good = 0;
+    let (mut good, mut runs, mut counts) = (0, 0, Counts::default());
     printing::head(out)?;
     let seeds = from..from.saturating_add(count);
     for (at, profile) in profiles.iter().enumerate() {
@@ -83,12 +84,15 @@ fn many(
         let seeds = seeds.clone().skip(share.0).step_by(share.1);
         let errands: Vec<Errand> =
             seeds.map(|seed| Errand { seed, level, profile: *profile, mutant }).collect();
-        for (errand, news) in errands.iter().zip(children::each(&errands, Errand::run)?) {
+        for (errand, news) in errands.iter().zip(children::run_all(&errands)?) {
             row.add(errand, news);
         }
         good += usize::from(row.is_good());
+        runs += errands.len();
+        counts.add(row.counts());
         row.print(out)?;
     }
+    printing::total(out, runs, counts)?;
     Ok(exit(good, profiles.len()))
 }
 
@@ -102,8 +106,8 @@ fn replay(
     for profile in profiles {
         let errand = |seed| Errand { seed, level, profile: *profile, mutant: None };
         let errands: Vec<Errand> = (0..count).map(errand).collect();
-        let one = children::each(&errands, Errand::run)?;
-        let other = children::each(&errands, Errand::run)?;
+        let one = children::run_all(&errands)?;
+        let other = children::run_all(&errands)?;
         for (errand, pair) in errands.iter().zip(one.iter().zip(&other)) {
             all += 1;
             let is_same = pair.0 == pair.1 && pair.0.trace.is_some();

@@ -8,7 +8,7 @@ mod peers;
 mod memory;
 mod knowledge;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use follow::{Cache, Follow, Group, Replica, Shelf};
 use model::Moment;
@@ -40,7 +40,8 @@ pub enum Mutant {
     YoungToken,
     /// The clock of leases stands still while the machine sleeps.
     StoppedClock,
-    /// A new process goes on with the lease of the last one.
+    /// A new process goes on with the lease of the last one from where that left it: nobody counted
+    /// the time between.
     KeptToken,
     /// Nobody waits for a child whose connection broke.
     ForgetTheDead,
@@ -48,7 +49,7 @@ pub enum Mutant {
     OwnAck,
     /// What the origin says about the age of its answer is ignored.
     Ageless,
-    /// A purged copy is revalidated by its old validators.
+    /// A purged copy is stale rather than gone: its old validators are used, and a 304 renews it.
     Revive,
     /// A snapshot brings the position without the map.
     TornSnapshot,
@@ -74,6 +75,8 @@ pub enum Mutant {
     Amnesia,
     /// The disk keeps every entry twice.
     Stutter,
+    /// A child whose connection to a parent broke asks nobody for a lease any more.
+    Sulk,
 }
 
 /// What is known of a mutant.
@@ -97,7 +100,7 @@ const fn about(
 
 impl Mutant {
     /// All mutants.
-    pub const ALL: [Mutant; 24] = [
+    pub const ALL: [Mutant; 25] = [
         Mutant::EarlyAnswer,
         Mutant::Restamp,
         Mutant::JoinAny,
@@ -122,11 +125,12 @@ impl Mutant {
         Mutant::BlameOrigin,
         Mutant::Amnesia,
         Mutant::Stutter,
+        Mutant::Sulk,
     ];
 
     const fn about(self) -> About {
         use Level::{L0, L1};
-        use Profile::{Calm, Heavy, Ordinary};
+        use Profile::{Calm, Comeback, Heavy, Ordinary};
         match self {
             Mutant::EarlyAnswer => about("early-answer", "R1", Promise::Fenced, (L0, Ordinary)),
             Mutant::Restamp => about("restamp", "R2", Promise::Earliest, (L1, Ordinary)),
@@ -135,7 +139,7 @@ impl Mutant {
             Mutant::EarlyGrant => about("early-grant", "R7", Promise::Fenced, (L0, Heavy)),
             Mutant::YoungToken => about("young-token", "R8", Promise::Staleness, (L0, Heavy)),
             Mutant::StoppedClock => about("stopped-clock", "R9", Promise::Staleness, (L0, Heavy)),
-            Mutant::KeptToken => about("kept-token", "R10", Promise::Monotonic, (L0, Heavy)),
+            Mutant::KeptToken => about("kept-token", "R10", Promise::Fenced, (L0, Comeback)),
             Mutant::ForgetTheDead => about("forget-the-dead", "R11", Promise::Fenced, (L0, Heavy)),
             Mutant::OwnAck => about("own-ack", "R12", Promise::Fenced, (L0, Heavy)),
             Mutant::Ageless => about("ageless", "R13", Promise::Fenced, (L0, Ordinary)),
@@ -152,6 +156,7 @@ impl Mutant {
             Mutant::BlameOrigin => about("blame-origin", "", Promise::Alive, (L1, Heavy)),
             Mutant::Amnesia => about("amnesia", "", Promise::Receipts, (L1, Heavy)),
             Mutant::Stutter => about("stutter", "", Promise::Receipts, (L1, Heavy)),
+            Mutant::Sulk => about("sulk", "R24", Promise::Heals, (L0, Heavy)),
         }
     }
 
@@ -189,7 +194,7 @@ pub(crate) struct Dress {
     pub(crate) node: usize,
     /// What it has applied.
     pub(crate) replica: Arc<Replica>,
-    /// Until when the lease of its last process was good.
+    /// Until when the lease of its last process is good, if no time passed between the two.
     pub(crate) last_lease: Option<Moment>,
 }
 
@@ -214,6 +219,9 @@ impl Dress {
 
     /// The other nodes, as commands see them.
     pub(crate) fn follow_peers(&self, inner: Arc<dyn follow::Peers>) -> Arc<dyn follow::Peers> {
+        if self.is(Mutant::Sulk) {
+            return Arc::new(peers::Sulker { inner, sulks: Arc::default() });
+        }
         let twist = if self.is(Mutant::Deaf) {
             peers::boast
         } else if self.is(Mutant::OwnAck) {
@@ -263,7 +271,7 @@ impl Dress {
         if self.is(Mutant::StickyStore) {
             Arc::new(memory::Altered { inner, alter: memory::sticky, replica })
         } else if self.is(Mutant::Revive) {
-            Arc::new(memory::Altered { inner, alter: memory::revive, replica })
+            Arc::new(memory::Reviver { inner, replica, revived: Mutex::default() })
         } else if self.is(Mutant::SweepAll) {
             Arc::new(memory::Altered { inner, alter: memory::sweep_all, replica })
         } else if self.is(Mutant::ForgetfulStore) {

@@ -203,13 +203,24 @@ pub(crate) async fn work(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
         if dice.chance(90) {
             let levels = [Level::Committed, Level::Applied, Level::Fenced, Level::Fenced];
             let level = *dice.pick(&levels);
-            purges.push(call(&stage, purge, level, dice.fork()));
+            purges.push(call(&stage, purge, level, (None, dice.fork())));
         }
         let pause = dice.millis(200..=stage.setting.scenario.pace.changes_ms);
         stage.setting.clock.sleep(pause).await;
     }
     for purge in purges {
         purge.0.until(|| purge.1.load(Ordering::Acquire).then_some(())).await;
+    }
+}
+
+/// Through every node one more purge, all at once; each is seen through.
+pub(crate) fn purge_last(stage: &Arc<Stage>, mut dice: Dice) {
+    for node in 0..stage.setting.scenario.members.len() {
+        let page = viewers::favourite(stage, &mut dice);
+        stage.origin.change(page);
+        let purge = hard(&stage.setting.scenario.site.pages[page], &mut dice);
+        let first = (Some(node), dice.fork());
+        call(stage, purge, Level::Fenced, first);
     }
 }
 
@@ -255,8 +266,13 @@ fn covers(distribution: &DistributionName, scope: &Scope, page: &Page) -> bool {
 /// Whether a purge has been seen through.
 type Done = Arc<(Signal, AtomicBool)>;
 
-/// Writes a purge down and has it seen through.
-fn call(stage: &Arc<Stage>, purge: Invalidation, level: Level, dice: Dice) -> Done {
+/// Writes a purge down and has it seen through, first by the node that is named, if one is.
+fn call(
+    stage: &Arc<Stage>,
+    purge: Invalidation,
+    level: Level,
+    (first, dice): (Option<usize>, Dice),
+) -> Done {
     let Invalidation { distribution, effect, .. } = purge.clone();
     let scope = purge.scopes.first().cloned().unwrap_or(Scope::All);
     let pages = stage.setting.scenario.site.pages.iter().enumerate();
@@ -275,7 +291,7 @@ fn call(stage: &Arc<Stage>, purge: Invalidation, level: Level, dice: Dice) -> Do
     drop(records);
     let order = Order { id, command, level };
     let done = Done::default();
-    let (told, seen) = (done.clone(), see_through(stage.clone(), number, order, dice));
+    let (told, seen) = (done.clone(), see_through(stage.clone(), number, order, (first, dice)));
     stage.setting.clock.spawn(Owner::WORLD, async move {
         seen.await;
         told.1.store(true, Ordering::Release);
@@ -284,14 +300,19 @@ fn call(stage: &Arc<Stage>, purge: Invalidation, level: Level, dice: Dice) -> Do
     done
 }
 
-async fn see_through(stage: Arc<Stage>, number: usize, order: Order, mut dice: Dice) {
+async fn see_through(
+    stage: Arc<Stage>,
+    number: usize,
+    order: Order,
+    (mut first, mut dice): (Option<usize>, Dice),
+) {
     for _ in 0..TRIES {
         let nodes = stage.ready(0..stage.setting.scenario.members.len());
         if nodes.is_empty() {
             stage.setting.clock.sleep(Duration::from_millis(500)).await;
             continue;
         }
-        let node = *dice.pick(&nodes);
+        let node = first.take().unwrap_or_else(|| *dice.pick(&nodes));
         let heard = send(&stage, node, order.clone()).await;
         let scope = &stage.setting.history.write().purges[number].scope.clone();
         stage.setting.note(format_args!("purge of {scope} through node {node}: {heard:?}"));

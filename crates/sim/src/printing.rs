@@ -27,7 +27,7 @@ pub(crate) fn report(out: &mut impl Write, report: &Report) -> io::Result<()> {
         (None, broken) => format!("promises were broken {broken} times"),
     };
     let Tally { nodes, visits, broken, fetches, whole, purges, fenced, .. } = report.tally;
-    let Tally { lasted, kills, cuts, halts, .. } = report.tally;
+    let Tally { lasted, kills, cuts, halts, recovered, .. } = report.tally;
     let lasted = lasted.as_secs();
     writeln!(out, "seed {seed}, {level}, {profile}: {verdict}")?;
     writeln!(out, "  mesh     {nodes} nodes, {kills} kills, {halts} halts, {cuts} links cut")?;
@@ -35,6 +35,7 @@ pub(crate) fn report(out: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(out, "  origin   {fetches} requests, {whole} whole bodies")?;
     writeln!(out, "  purges   {purges} called, {fenced} known to be fenced")?;
     writeln!(out, "  time     {lasted} s")?;
+    writeln!(out, "  healed   {recovered:?} after the last fault every node held a lease")?;
     writeln!(out, "  trace    {:016x}", report.hash)?;
     for violation in &report.violations {
         writeln!(out, "  {violation}")?;
@@ -63,30 +64,31 @@ pub(crate) struct Row {
     stuck: u64,
     counts: Counts,
     broken: [u64; Promise::ALL.len()],
-    first: Option<(Errand, News)>,
+    failures: Vec<(Errand, News)>,
 }
+
+/// So many runs that failed are told of in a row.
+const FAILURES_MAX: usize = 10;
 
 impl Row {
     /// A line that counts nothing yet.
     pub(crate) fn of(profile: Profile) -> Row {
         let broken = [0; Promise::ALL.len()];
-        Row { profile, seeds: 0, good: 0, stuck: 0, counts: Counts::default(), broken, first: None }
+        let (counts, failures) = (Counts::default(), Vec::new());
+        Row { profile, seeds: 0, good: 0, stuck: 0, counts, broken, failures }
     }
 
     /// Counts one run.
     pub(crate) fn add(&mut self, errand: &Errand, news: News) {
         self.seeds += 1;
         self.good += u64::from(news.good);
-        self.counts.seconds += news.counts.seconds;
-        self.counts.visits += news.counts.visits;
-        self.counts.purges += news.counts.purges;
-        self.counts.fenced += news.counts.fenced;
+        self.counts.add(news.counts);
         self.stuck += u64::from(!news.good && news.violations.is_empty());
         for (count, promise) in self.broken.iter_mut().zip(Promise::ALL) {
             *count += u64::from(news.violations.iter().any(|(one, _)| *one == promise));
         }
-        if !news.good && self.first.is_none() {
-            self.first = Some((*errand, news));
+        if !news.good && self.failures.len() < FAILURES_MAX {
+            self.failures.push((*errand, news));
         }
     }
 
@@ -95,7 +97,12 @@ impl Row {
         self.good == self.seeds
     }
 
-    /// Prints the line, and the first run that failed.
+    /// How much happened in all runs.
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Prints the line, and the first runs that failed.
     pub(crate) fn print(&self, out: &mut impl Write) -> io::Result<()> {
         let Row { profile, seeds, good, stuck, .. } = self;
         let Counts { seconds, visits, fenced, .. } = self.counts;
@@ -106,13 +113,20 @@ impl Row {
             write!(out, " {count:>9}")?;
         }
         writeln!(out)?;
-        if let Some((errand, news)) = &self.first {
+        for (errand, news) in &self.failures {
             let violation = news.violations.first().map(|(_, how)| how);
-            writeln!(out, "  first: {}", violation.unwrap_or(&news.verdict))?;
-            writeln!(out, "  again: {}", replay(errand))?;
+            writeln!(out, "  failed: {}", violation.unwrap_or(&news.verdict))?;
+            writeln!(out, "  again:  {}", replay(errand))?;
         }
         out.flush()
     }
+}
+
+/// Prints what all rows come to.
+pub(crate) fn total(out: &mut impl Write, seeds: usize, counts: Counts) -> io::Result<()> {
+    let Counts { seconds, fenced, .. } = counts;
+    let hours = seconds as f64 / 3_600.0;
+    writeln!(out, "total: {seeds} runs, {hours:.1} simulated hours, {fenced} purges known fenced")
 }
 
 /// Measures the large tree and prints its figures, with what they should be beside them.

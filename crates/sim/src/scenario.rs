@@ -28,12 +28,17 @@ pub enum Profile {
     Heavy,
     /// Seldom, but then a whole region at once.
     Correlated,
+    /// Directed: an edge dies, purges are fenced without it, and it comes back with its cache, cut
+    /// off from all others, while viewers ask it.
+    Comeback,
 }
 
 impl Profile {
-    /// All profiles, mildest first.
+    /// The profiles of chance, mildest first.
     pub const ALL: [Profile; 4] =
         [Profile::Calm, Profile::Ordinary, Profile::Heavy, Profile::Correlated];
+    /// The profiles that direct one course of events, for what chance brings about too seldom.
+    pub const DIRECTED: [Profile; 1] = [Profile::Comeback];
 
     /// The profile's name on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -42,6 +47,7 @@ impl Profile {
             Profile::Ordinary => "ordinary",
             Profile::Heavy => "heavy",
             Profile::Correlated => "correlated",
+            Profile::Comeback => "comeback",
         }
     }
 }
@@ -168,7 +174,9 @@ impl Scenario {
         let regions = dice.within(1..=REGIONS.len());
         let stumbles = match profile {
             Profile::Calm => Stumbles { refused: 0, cut: 0 },
-            Profile::Ordinary | Profile::Correlated => Stumbles { refused: 1, cut: 3 },
+            Profile::Ordinary | Profile::Correlated | Profile::Comeback => {
+                Stumbles { refused: 1, cut: 3 }
+            }
             Profile::Heavy => Stumbles { refused: 3, cut: 8 },
         };
         let roomy = profile == Profile::Calm || dice.chance(50);
@@ -182,7 +190,7 @@ impl Scenario {
         };
         let (open_for, rest) = match level {
             Level::L0 => (Duration::from_secs(860), Duration::from_secs(40)),
-            Level::L1 => (Duration::from_secs(12), Duration::from_secs(14)),
+            Level::L1 => (Duration::from_secs(12), Duration::from_secs(20)),
         };
         Scenario {
             level,
@@ -192,7 +200,10 @@ impl Scenario {
             places: members.iter().map(place).collect(),
             members,
             delays: delays(dice),
-            caches: if dice.chance(50) { Caches::Cold } else { Caches::Warm },
+            caches: match dice.chance(50) && profile != Profile::Comeback {
+                true => Caches::Cold,
+                false => Caches::Warm,
+            },
             shelves: if dice.chance(50) { Shelves::Whole } else { Shelves::Torn },
             site: Site::draw(level, dice),
             open_for,
@@ -309,7 +320,7 @@ fn tree(regions: usize, dice: &mut Dice) -> Vec<Member> {
 fn rate(profile: Profile, dice: &mut Dice) -> f64 {
     match profile {
         Profile::Calm => 1.0,
-        Profile::Ordinary | Profile::Heavy | Profile::Correlated => {
+        Profile::Ordinary | Profile::Heavy | Profile::Correlated | Profile::Comeback => {
             dice.within(900..=1_100) as f64 / 1_000.0
         }
     }

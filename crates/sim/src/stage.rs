@@ -54,8 +54,12 @@ pub(crate) struct Process {
 impl Process {
     /// Whether it may be shown to viewers: caught up, and with something to serve.
     pub(crate) fn is_ready(&self) -> bool {
-        let state = self.follow.replica.state();
-        self.follow.is_caught_up() && state.distributions().count() == DISTRIBUTIONS.len()
+        self.follow.is_caught_up() && self.has_something_to_serve()
+    }
+
+    /// Whether it knows all distributions.
+    pub(crate) fn has_something_to_serve(&self) -> bool {
+        self.follow.replica.state().distributions().count() == DISTRIBUTIONS.len()
     }
 }
 
@@ -125,6 +129,22 @@ impl Stage {
     pub(crate) fn ready(&self, nodes: impl Iterator<Item = usize>) -> Vec<usize> {
         let ready = |node: &usize| self.process(*node).is_some_and(|process| process.is_ready());
         nodes.filter(ready).collect()
+    }
+
+    /// Nodes that hold no lease now, or do not run.
+    pub(crate) fn fenced(&self) -> Vec<usize> {
+        let holds = |process: Process| {
+            let now = serve::Host::now(&*process.host);
+            process.follow.valid_until().is_some_and(|until| until >= now)
+        };
+        (0..self.disks.len()).filter(|node| !self.process(*node).is_some_and(holds)).collect()
+    }
+
+    /// Nobody errs about anybody any more.
+    pub(crate) fn settle(&self) {
+        if let Some(pretence) = &self.pretence {
+            pretence.settle();
+        }
     }
 
     /// Who leads the group: of several who believe so, the one of the latest term.
@@ -220,7 +240,8 @@ impl Stage {
         let Station { setting, network, node, owner, replica } = station.clone();
         let Setting { scenario, .. } = &*setting;
         let Member { name, region, tiers, .. } = scenario.members[node].clone();
-        let last_lease = *self.disks[node].last_lease();
+        let left = *self.disks[node].last_lease();
+        let last_lease = left.map(|left| serve::Host::now(&**host).plus(left));
         let dress = Dress { mutant: self.mutant, node, replica: replica.clone(), last_lease };
         let caller = Arc::new(Caller { network, node });
         let stock = Arc::new(Stock::default());
@@ -281,7 +302,8 @@ impl Stage {
         }
         drop(dice);
         disks.cache.forget_proofs();
-        *disks.last_lease() = process.follow.valid_until();
+        let now = serve::Host::now(&*process.host);
+        *disks.last_lease() = process.follow.valid_until().map(|until| until.since(now));
         if self.mutant == Some(Mutant::TornSnapshot) {
             let position = disks.shelf.last();
             let snapshot = without_map(&self.setting.history.write(), position);

@@ -79,6 +79,14 @@ pub(crate) fn crowd(stage: &Arc<Stage>, dice: &mut Dice, page: usize) {
     }
 }
 
+/// A viewer who reaches `node` asks it, ready or not, as long as it knows its distributions.
+pub(crate) fn knock(stage: &Arc<Stage>, dice: &mut Dice, node: usize) {
+    let page = favourite(stage, dice);
+    if stage.process(node).is_some_and(|process| process.has_something_to_serve()) {
+        send(stage, dice, node, page);
+    }
+}
+
 /// One viewer asks `node` for `page`.
 fn send(stage: &Arc<Stage>, dice: &mut Dice, node: usize, page: usize) {
     let Some(process) = stage.process(node) else { return };

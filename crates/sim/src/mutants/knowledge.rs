@@ -54,7 +54,7 @@ impl Group for LeaseReader {
 pub(super) struct Heir {
     /// The honest port.
     pub(super) honest: Ledger,
-    /// Until when that lease was good.
+    /// Until when that lease is good, as it believes.
     pub(super) last_lease: Moment,
 }
 

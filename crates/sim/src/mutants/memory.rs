@@ -3,7 +3,8 @@
 //! Each takes the place of one port of one node. What the other nodes see of it is what an honest
 //! node in its state would say.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::Guard;
@@ -62,21 +63,78 @@ pub(super) fn sticky(replica: &Replica, copy: &Copy) -> Option<Copy> {
     Some(Copy::new(object, copy.terms))
 }
 
-/// What a purge has done away with is taken for stale: its validators are used.
-pub(super) fn revive(replica: &Replica, copy: &Copy) -> Option<Copy> {
-    let mut object = copy.object.clone();
-    let as_of = object.head.as_of;
-    if replica.state().standing(&object.attributes, &object.tags, as_of) == Standing::Old {
-        object.head.as_of = replica.applied();
-        object.head.initial_age = AGES;
-    }
-    Some(Copy::new(object, copy.terms))
-}
-
 /// What was fetched before the last change of the log is gone.
 pub(super) fn sweep_all(replica: &Replica, copy: &Copy) -> Option<Copy> {
     let object = copy.object.clone();
     (object.head.as_of >= replica.applied()).then(|| Copy::new(object, copy.terms))
+}
+
+/// Takes what a purge has done away with for stale: its validators are used.
+pub(super) struct Reviver {
+    /// The honest port.
+    pub(super) inner: Arc<dyn serve::Store>,
+    /// What the node has applied.
+    pub(super) replica: Arc<Replica>,
+    /// What was purged, and what it is taken for.
+    pub(super) revived: Mutex<BTreeMap<CacheKey, Revived>>,
+}
+
+/// A purged entry.
+pub(super) struct Revived {
+    purged: Arc<Entry>,
+    stale: Arc<Entry>,
+}
+
+impl Reviver {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<CacheKey, Revived>> {
+        self.revived.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_purged(&self, entry: &Entry) -> bool {
+        let Entry::Object(Copy { object, .. }) = entry else { return false };
+        let (state, as_of) = (self.replica.state(), object.head.as_of);
+        state.standing(&object.attributes, &object.tags, as_of) == Standing::Old
+    }
+
+    fn revive(&self, entry: &Entry) -> Option<Arc<Entry>> {
+        let Entry::Object(copy) = entry else { return None };
+        let mut object = copy.object.clone();
+        object.head.as_of = self.replica.applied();
+        object.head.initial_age = AGES;
+        Some(Arc::new(Entry::Object(Copy::new(object, copy.terms))))
+    }
+}
+
+impl serve::Store for Reviver {
+    fn find(&self, key: &CacheKey) -> Option<Arc<Entry>> {
+        let entry = self.inner.find(key)?;
+        if !self.is_purged(&entry) {
+            return Some(entry);
+        }
+        let mut revived = self.lock();
+        if let Some(Revived { purged, stale }) = revived.get(key)
+            && Arc::ptr_eq(purged, &entry)
+            && !self.is_purged(stale)
+        {
+            return Some(stale.clone());
+        }
+        let stale = self.revive(&entry)?;
+        revived.insert(*key, Revived { purged: entry, stale: stale.clone() });
+        Some(stale)
+    }
+
+    fn keep(&self, key: CacheKey, entry: Arc<Entry>) {
+        self.inner.keep(key, entry);
+    }
+
+    /// Nobody sweeps here.
+    fn page(&self, _: Option<CacheKey>, _: usize) -> Vec<(CacheKey, Arc<Entry>)> {
+        Vec::new()
+    }
+
+    fn drop_if(&self, key: &CacheKey, entry: &Arc<Entry>) {
+        self.inner.drop_if(key, entry);
+    }
 }
 
 /// More than any lifetime.

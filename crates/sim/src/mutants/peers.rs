@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -210,6 +211,58 @@ pub(super) fn early_grant(_: Arc<Replica>, channel: Channel) -> Channel {
         }
         other @ (Down::Beat(_) | Down::Tentative(_)) => vec![other],
     })
+}
+
+/// Asks for no lease any more once a connection to a parent broke.
+pub(super) struct Sulker {
+    /// The honest port.
+    pub(super) inner: Arc<dyn follow::Peers>,
+    /// Whether one did.
+    pub(super) sulks: Arc<AtomicBool>,
+}
+
+impl follow::Peers for Sulker {
+    fn submit(
+        &self,
+        to: &NodeName,
+        submission: Submission,
+    ) -> BoxFuture<'static, Result<Fate, Disconnected>> {
+        self.inner.submit(to, submission)
+    }
+
+    fn ask(
+        &self,
+        to: &NodeName,
+        ask: Ask,
+        patience: Duration,
+    ) -> BoxFuture<'static, Result<Told, Disconnected>> {
+        self.inner.ask(to, ask, patience)
+    }
+
+    fn follow(
+        &self,
+        to: &NodeName,
+        subscribe: Subscribe,
+    ) -> BoxFuture<'static, Result<Channel, Disconnected>> {
+        let (sulks, channel) = (self.sulks.clone(), self.inner.follow(to, subscribe));
+        channel.map(move |channel| channel.map(|channel| sulk(sulks, channel))).boxed()
+    }
+}
+
+fn sulk(sulks: Arc<AtomicBool>, channel: Channel) -> Channel {
+    let broke = sulks.clone();
+    let Channel { outgoing, incoming } = edit_up(channel, move |up| match up {
+        Up::Ask(_) if sulks.load(Ordering::Relaxed) => None,
+        other @ (Up::Ask(_) | Up::Acknowledge { .. } | Up::Release(_) | Up::Tentative(_)) => {
+            Some(other)
+        }
+    });
+    let incoming = incoming.inspect(move |frame| {
+        if frame.is_err() {
+            broke.store(true, Ordering::Relaxed);
+        }
+    });
+    Channel { outgoing, incoming: incoming.boxed() }
 }
 
 /// To a parent: a child whose connection breaks has applied everything, and holds nothing.

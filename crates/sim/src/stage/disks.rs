@@ -3,9 +3,9 @@
 //! A process that is killed leaves all of it where it was, torn where the run tears it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use consensus::MemoryDisk;
-use model::Moment;
 
 use crate::disk::Disk;
 use crate::store;
@@ -18,8 +18,8 @@ pub(super) struct Disks {
     relapse: Mutex<Option<MemoryDisk>>,
     /// Of a node that follows.
     pub(super) shelf: Arc<Disk>,
-    /// Until when the lease of the last process was good, which nobody may go by.
-    last_lease: Mutex<Option<Moment>>,
+    /// For how long the lease of the last process was good, which nobody may go by.
+    last_lease: Mutex<Option<Duration>>,
     /// The cache, as far as it outlives a process.
     pub(super) cache: Arc<store::Memory>,
 }
@@ -36,7 +36,7 @@ impl Disks {
         }
     }
 
-    pub(super) fn last_lease(&self) -> MutexGuard<'_, Option<Moment>> {
+    pub(super) fn last_lease(&self) -> MutexGuard<'_, Option<Duration>> {
         self.last_lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

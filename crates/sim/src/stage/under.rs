@@ -68,6 +68,11 @@ impl Pretence {
         }
     }
 
+    /// Nobody errs about anybody any more.
+    pub(super) fn settle(&self) {
+        self.board.settle();
+    }
+
     /// The process of `node` is killed.
     pub(super) fn leave(&self, node: usize) {
         self.parliament.leave(node);
