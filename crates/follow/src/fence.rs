@@ -42,6 +42,8 @@ pub(crate) struct Fence {
 struct Inner {
     lease: Lease,
     source: Option<NodeName>,
+    /// What the source had applied when a lease of it was first taken.
+    joined_at: LogPosition,
     asked: BTreeMap<u64, Moment>,
     next: u64,
     holders: Holders,
@@ -57,6 +59,7 @@ impl Default for Fence {
         let inner = Inner {
             lease: Lease::default(),
             source: None,
+            joined_at: LogPosition::ZERO,
             asked: BTreeMap::new(),
             next: 0,
             holders: Holders::default(),
@@ -133,9 +136,10 @@ impl Fence {
         }
         let Grant { term, through, age, lease, .. } = grant;
         let token = Token { term, through, age, lease };
-        self.hold(&mut inner, token, asked_at, applied, Some(parent));
+        self.hold(&mut inner, token, asked_at, grant.applied, Some(parent));
     }
 
+    /// Takes `token` of `source`, which had applied `applied` then, as has this node.
     fn hold(
         &self,
         inner: &mut Inner,
@@ -145,8 +149,11 @@ impl Fence {
         source: Option<&NodeName>,
     ) {
         match inner.lease.take(token, asked_at, applied) {
-            Ok(()) => inner.source = source.cloned(),
+            Ok(()) => {}
             Err(Untaken::Behind | Untaken::NotFresher) => return,
+        }
+        if inner.source.as_ref() != source {
+            (inner.source, inner.joined_at) = (source.cloned(), applied);
         }
         let until = inner.lease.valid_until().map_or(Duration::ZERO, Moment::since_start);
         let nanos = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
@@ -171,9 +178,12 @@ impl Fence {
         self.changed.notify();
     }
 
-    /// Whether the lease held does not come from `parent`.
-    pub(crate) fn has_left(&self, parent: &NodeName) -> bool {
-        self.lock().source.as_ref() != Some(parent)
+    /// Whether nobody rests on a lease of `parent` any more: the one held here comes from another,
+    /// and this node `acknowledged` for itself and all below it what that one had applied by then,
+    /// for it may have told its own parents so.
+    pub(crate) fn has_left(&self, parent: &NodeName, acknowledged: LogPosition) -> bool {
+        let inner = self.lock();
+        inner.source.as_ref() != Some(parent) && acknowledged >= inner.joined_at
     }
 
     /// What `holder` is granted, having been sent everything up to `applied`. It is noted before
@@ -299,11 +309,32 @@ mod tests {
         let asked = child.ask(second(50));
         child.take(&parent, Grant { asked, ..grant }, at(5));
         assert_eq!(child.valid_until(), Some(second(58)));
-        assert!(!child.has_left(&parent));
+        assert!(!child.has_left(&parent, at(9)));
 
         assert_eq!(leader.fenced_through(at(9), LEASE, second(103)), at(5));
         leader.hear(&holder, at(9));
         assert_eq!(leader.fenced_through(at(9), LEASE, second(103)), at(9));
+    }
+
+    #[test]
+    fn a_parent_is_left_once_all_below_have_what_the_next_one_had() {
+        let child = Fence::default();
+        let [old, new] = ["old", "new"].map(|name| name.parse::<NodeName>().unwrap());
+        let grant = |asked, applied| Grant {
+            asked,
+            term: 1,
+            through: at(5),
+            applied,
+            age: Duration::ZERO,
+            lease: LEASE,
+        };
+        assert!(child.has_left(&old, at(0)), "it never came");
+        child.take(&old, grant(child.ask(second(50)), at(5)), at(5));
+        child.take(&new, grant(child.ask(second(51)), at(7)), at(8));
+        child.take(&new, grant(child.ask(second(52)), at(8)), at(8));
+        assert!(!child.has_left(&new, at(8)));
+        assert!(!child.has_left(&old, at(6)), "somebody below rests on the old lease");
+        assert!(child.has_left(&old, at(7)));
     }
 
     #[test]

@@ -24,6 +24,8 @@ mod confirm;
 mod receipt;
 mod ask;
 mod join;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

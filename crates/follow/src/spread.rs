@@ -140,9 +140,51 @@ async fn hear(child: &Child<'_>, mut incoming: BoxStream<'static, Result<Bytes, 
                 *child.asked() = Some(number);
                 node.fence.changed.notify();
             }
-            Ok(Up::Release(asked)) => node.fence.release(&child.holder, asked),
+            Ok(Up::Release(asked)) => {
+                // What it let go of must not be granted after this, either.
+                child.asked().take_if(|waiting| *waiting <= asked);
+                node.fence.release(&child.holder, asked);
+            }
             Ok(Up::Tentative(entry)) => herald::hear(node, &entry, Origin::Below),
             Err(_) => break,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{sink, stream};
+    use model::Moment;
+
+    use super::*;
+    use crate::tests::{NOW, quiet};
+
+    /// What a node that holds a lease may acknowledge, had it applied nine entries, once a child
+    /// has said all this at once.
+    fn acknowledged_after(said: &[Up]) -> LogPosition {
+        let node = quiet();
+        let (lease, now) = (Duration::from_secs(10), Moment::at(NOW));
+        node.fence.mint(1, LogPosition::ZERO, now, lease);
+        let subscribe = Subscribe { applied: LogPosition::ZERO, incarnation: 7 };
+        let frames = [subscribe.encode()].into_iter().chain(said.iter().map(Up::encode));
+        let frames: Vec<_> = frames.map(Ok).collect();
+        let channel = Channel {
+            outgoing: Box::pin(sink::drain().sink_map_err(|never| match never {})),
+            incoming: stream::iter(frames).chain(stream::pending()).boxed(),
+        };
+        let mut feeding = feed(&node, "child".parse().unwrap(), channel).boxed();
+        for _ in 0..5 {
+            assert!((&mut feeding).now_or_never().is_none());
+        }
+        node.fence.acknowledged(LogPosition::new(0, 9), now)
+    }
+
+    #[test]
+    fn who_was_set_free_is_granted_nothing_that_it_had_asked_for() {
+        let nine = LogPosition::new(0, 9);
+        assert_eq!(acknowledged_after(&[]), nine);
+        assert_eq!(acknowledged_after(&[Up::Ask(1)]), LogPosition::ZERO, "it holds a lease");
+        assert_eq!(acknowledged_after(&[Up::Ask(1), Up::Release(1)]), nine);
+        assert_eq!(acknowledged_after(&[Up::Release(1), Up::Ask(2)]), LogPosition::ZERO);
     }
 }

@@ -96,27 +96,25 @@ async fn wait_for_news(node: &Follow, told: &Told, heralded: u64, time: Duration
     }
 }
 
-/// Acknowledges to a former parent until our lease comes from another, and then sets it free of
-/// what it was asked for until now.
+/// Acknowledges to a former parent until nobody here or below rests on a lease of it, and then sets
+/// it free of what it was asked for until now.
 pub(crate) async fn until_left(node: &Follow, parent: NodeName, mut outgoing: Outgoing) {
     let asked = node.fence.last_asked();
     let deadline = node.host.now().plus(wait_for(node.replica.state().lease()));
     let mut told = Told::default();
-    while !node.fence.has_left(&parent) && node.host.now() < deadline {
+    let has_left = || node.fence.has_left(&parent, node.acknowledged());
+    while !has_left() && node.host.now() < deadline {
         if let Some(up) = told.missing(node) {
             told.note(&up);
             if outgoing.send(up.encode()).await.is_err() {
                 return;
             }
         }
-        let news = || {
-            let more = told.missing(node).is_some() || node.fence.has_left(&parent);
-            more.then_some(())
-        };
+        let news = || (told.missing(node).is_some() || has_left()).then_some(());
         let either = select(node.fence.changed.until(news), node.replica.changed().until(news));
         select(either, node.host.sleep(BEAT)).await;
     }
-    if node.fence.has_left(&parent) {
+    if has_left() {
         drop(outgoing.send(Up::Release(asked).encode()).await);
     }
 }
