@@ -274,6 +274,14 @@ pub const GOSSIP_BLOCKS_MAX: usize = 64;
 pub const ADMISSION_MIN: Duration = Duration::from_millis(700);
 /// The same in round trips, where these are longer: one lost packet is sent again within it.
 pub const ADMISSION_ROUND_TRIPS: u32 = 6;
+/// How often a link is listened to while streams of it wait.
+pub const PULSE_TICK: Duration = Duration::from_millis(50);
+/// How long a link is quiet before its peer is asked for a sign of life.
+pub const PULSE_AFTER: Duration = Duration::from_millis(150);
+/// How long a link is quiet before those who wait go elsewhere; two round trips come on top.
+pub const PULSE_PATIENCE: Duration = Duration::from_millis(400);
+/// Bytes of such signs that a peer keeps, which nobody reads.
+pub const PULSE_BYTES_MAX: usize = 64;
 /// How long a question waits for a connection to a peer before it goes to the next; the dial goes
 /// on.
 pub const CONNECT_PATIENCE: Duration = Duration::from_secs(1);

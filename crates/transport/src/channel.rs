@@ -13,11 +13,13 @@ use model::limits::{
     ADMISSION_MIN, ADMISSION_ROUND_TRIPS, CHUNK_BYTES_MAX, FRAME_BYTES_MAX, REASON_BYTES_MAX,
 };
 use quinn::{RecvStream, SendStream};
+use tokio::select;
 use tokio::time::timeout;
 use wire::hello::Kind;
 
 use crate::code;
 use crate::error::LinkError;
+use crate::pulse::Listener;
 
 const HEADER_BYTES: usize = 4;
 const END: [u8; HEADER_BYTES] = [0; HEADER_BYTES];
@@ -33,9 +35,14 @@ pub struct Channel {
 
 impl Channel {
     /// The side that opened the stream: waits for the verdict before the first frame.
-    pub(crate) fn opened(send: SendStream, receive: RecvStream, rtt: Duration) -> Channel {
+    pub(crate) fn opened(
+        send: SendStream,
+        receive: RecvStream,
+        rtt: Duration,
+        pulse: Option<Listener>,
+    ) -> Channel {
         let mut receiver = Receiver::new(receive, None);
-        receiver.rtt = rtt;
+        (receiver.rtt, receiver.pulse) = (rtt, pulse);
         Channel { sender: Sender::new(send), receiver }
     }
 
@@ -161,6 +168,8 @@ pub struct Receiver {
     verdict: Option<Verdict>,
     /// The round trip to the peer when the stream was opened.
     rtt: Duration,
+    /// Tells when the peer is not heard any more.
+    pulse: Option<Listener>,
     /// The length of the frame that is being read.
     length: Option<usize>,
     partial: BytesMut,
@@ -213,8 +222,15 @@ impl Receiver {
     }
 
     pub(crate) fn new(stream: RecvStream, verdict: Option<Verdict>) -> Receiver {
-        let rtt = Duration::ZERO;
-        Receiver { stream, verdict, rtt, length: None, partial: BytesMut::new(), ended: false }
+        Receiver {
+            stream,
+            verdict,
+            rtt: Duration::ZERO,
+            pulse: None,
+            length: None,
+            partial: BytesMut::new(),
+            ended: false,
+        }
     }
 
     async fn frame(&mut self) -> Result<Option<Bytes>, LinkError> {
@@ -251,7 +267,12 @@ impl Receiver {
     async fn take(&mut self, count: usize) -> Result<Bytes, LinkError> {
         while self.partial.len() < count {
             let missing = count - self.partial.len();
-            let chunk = self.stream.read_chunk(missing, true).await?.ok_or(LinkError::Broken)?;
+            let chunk = select! {
+                biased;
+                chunk = self.stream.read_chunk(missing, true) => chunk?,
+                silence = silence(&mut self.pulse) => return Err(LinkError::Silent(silence)),
+            };
+            let chunk = chunk.ok_or(LinkError::Broken)?;
             if self.partial.is_empty() {
                 self.partial = BytesMut::with_capacity(count.min(CHUNK_BYTES_MAX));
             }
@@ -264,6 +285,13 @@ impl Receiver {
         // Fails only if the stream has ended anyway.
         let _ = self.stream.stop(code::MALFORMED);
         LinkError::Malformed
+    }
+}
+
+async fn silence(pulse: &mut Option<Listener>) -> Duration {
+    match pulse {
+        Some(pulse) => pulse.silence().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -320,7 +348,7 @@ mod tests {
     /// Two ends of one stream, the first byte already read.
     async fn channels(pair: &Pair) -> (Channel, Channel) {
         let (send, receive) = pair.dialler.open_bi().await.unwrap();
-        let mut near = Channel::opened(send, receive, Duration::ZERO);
+        let mut near = Channel::opened(send, receive, Duration::ZERO, None);
         near.sender.begin(Kind::Follow).await.unwrap();
         let (send, receive) = pair.acceptor.accept_bi().await.unwrap();
         let mut far = Channel::accepted(send, receive);

@@ -22,6 +22,7 @@ use crate::error::LinkError;
 use crate::greet::{self, Acquaintance};
 use crate::identity::{COMMON_NAME, canonical};
 use crate::presence::Presence;
+use crate::pulse::Pulse;
 use crate::slot::{Link, Past, Slot};
 
 /// The links that this node has made.
@@ -113,9 +114,10 @@ impl Dialler {
         let stay = self.presence.enter(&acquaintance);
         let name = acquaintance.peer.name.clone();
         debug!(peer = %name, %address, %lane, "connected");
-        let link = Arc::new(Link { connection: connection.clone(), peer: acquaintance.peer });
-        slot.rise(link);
-        let end = connection.closed().await;
+        let pulse = (lane == Lane::Bulk).then(Pulse::new);
+        let link = Arc::new(Link { connection, peer: acquaintance.peer, pulse });
+        slot.rise(Arc::clone(&link));
+        let end = link.tend().await;
         drop(stay);
         let past = Past { failures: 0, name: Some(name.clone()) };
         slot.fall(LinkError::Lost(end.clone()), Instant::now(), past);

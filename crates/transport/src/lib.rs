@@ -22,6 +22,7 @@ mod presence;
 
 mod greet;
 
+mod pulse;
 mod slot;
 
 mod dial;

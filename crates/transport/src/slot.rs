@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use model::NodeName;
 use model::limits::{REDIAL_FIRST, REDIAL_MAX};
+use quinn::ConnectionError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use wire::hello::Kind;
@@ -16,21 +17,39 @@ use wire::hello::Kind;
 use crate::channel::{Channel, Sender};
 use crate::error::LinkError;
 use crate::identity::PeerIdentity;
+use crate::pulse::Pulse;
 
 /// A connection that we made, and who is at its end.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) connection: quinn::Connection,
     pub(crate) peer: PeerIdentity,
+    /// For lanes on which somebody waits for answers that may take long.
+    pub(crate) pulse: Option<Pulse>,
 }
 
 impl Link {
     /// Opens a stream; waits while the peer has as many as it wants.
     pub(crate) async fn open(&self, kind: Kind) -> Result<Channel, LinkError> {
         let (send, receive) = self.connection.open_bi().await.map_err(LinkError::Lost)?;
-        let mut channel = Channel::opened(send, receive, self.connection.rtt());
+        let listener = self.pulse.as_ref().map(Pulse::listener);
+        let mut channel = Channel::opened(send, receive, self.connection.rtt(), listener);
         channel.sender.begin(kind).await?;
         Ok(channel)
+    }
+
+    /// Stays with the connection until it ends, and listens to its peer meanwhile.
+    pub(crate) async fn tend(&self) -> ConnectionError {
+        let listening = async {
+            match &self.pulse {
+                Some(pulse) => pulse.listen(&self.connection).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            end = self.connection.closed() => end,
+            () = listening => self.connection.closed().await,
+        }
     }
 
     /// Sends one message that has no answer.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use model::limits::{
-    CASTS_MAX, KEEP_ALIVE, LINK_WINDOW_BYTES, SILENCE, STREAM_WINDOW_BYTES, STREAMS_MAX,
+    CASTS_MAX, KEEP_ALIVE, LINK_WINDOW_BYTES, PULSE_BYTES_MAX, SILENCE, STREAM_WINDOW_BYTES,
+    STREAMS_MAX,
 };
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
@@ -95,7 +96,7 @@ fn transport(streams: usize, casts: usize) -> TransportConfig {
         .stream_receive_window(STREAM_WINDOW_BYTES.into())
         .receive_window(LINK_WINDOW_BYTES.into())
         .send_window(LINK_WINDOW_BYTES.into())
-        .datagram_receive_buffer_size(None);
+        .datagram_receive_buffer_size(Some(PULSE_BYTES_MAX));
     transport
 }
 

@@ -67,6 +67,30 @@ fn a_peer_that_dies_silently_is_noticed_and_then_fails_fast() {
     std::mem::forget(dying);
 }
 
+#[test]
+fn who_waits_on_the_bulk_lane_hears_of_a_silent_death_before_the_connection_ends() {
+    let mesh = Arc::new(Mesh::new());
+    let theirs = Runtime::new().unwrap();
+    let dying = {
+        let _inside = theirs.enter();
+        mesh.node("two")
+    };
+    Runtime::new().unwrap().block_on(async {
+        let one = mesh.node("one");
+        let mut channel = one.links.open(&two(), Kind::Exchange).await.unwrap();
+        channel.sender.send("x".into()).await.unwrap();
+        assert_eq!(channel.receiver.next().await.unwrap().unwrap(), "x");
+        // On a thread of its own, since it waits until no task of theirs runs any more.
+        std::thread::spawn(move || theirs.shutdown_timeout(LONG)).join().unwrap();
+        let lost = channel.receiver.next().await;
+        assert!(matches!(lost, Err(LinkError::Silent(_))), "{lost:?}");
+        let mut again = one.links.open(&two(), Kind::Exchange).await.unwrap();
+        let at_once = again.receiver.next().await;
+        assert!(matches!(at_once, Err(LinkError::Silent(_))), "{at_once:?}");
+    });
+    std::mem::forget(dying);
+}
+
 #[tokio::test]
 async fn a_farewell_is_heard_at_once_and_the_peer_is_dialled_anew_when_it_is_back() {
     let mesh = Mesh::new();
