@@ -41,12 +41,13 @@ impl Timings {
         }
     }
 
-    /// Voters in different regions.
+    /// Voters in different regions: a heartbeat must hold the longest round trip and a disk, and
+    /// the times of two candidates differ by more than a vote takes to arrive.
     pub const fn wan() -> Timings {
         Timings {
             heartbeat: Duration::from_millis(500),
-            election_min: Duration::from_millis(2_500),
-            election_max: Duration::from_millis(5_000),
+            election_min: Duration::from_millis(700),
+            election_max: Duration::from_millis(1_500),
             part: Duration::from_secs(30),
             snapshot_every_entries: 5_000,
         }
