@@ -162,7 +162,7 @@ pub enum LinkError {
     /// The stream ended before its end, and its sender says that the rest is not to be had.
     #[error("the peer gave the stream up")]
     GivenUp,
-    /// The peer does not even take the stream, or is not heard at all: it is dead, stuck or cut off.
+    /// The peer does not take the stream, or is not heard at all: it is dead, stuck or cut off.
     #[error("the peer has been silent for {} ms", .0.as_millis())]
     Silent(Duration),
     /// The peer does not read on.
