@@ -20,6 +20,9 @@ use crate::{Follow, upstream};
 pub(crate) type Outgoing =
     std::pin::Pin<Box<dyn futures_util::Sink<Bytes, Error = Disconnected> + Send>>;
 
+/// How long a stream is held after its last word: one that is dropped is reset, and what was not
+/// acknowledged by then is lost.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// Leases are asked for this many times in the length of one.
 const ASKS_PER_LEASE: u32 = 10;
 
@@ -114,7 +117,32 @@ pub(crate) async fn until_left(node: &Follow, parent: NodeName, mut outgoing: Ou
         let either = select(node.fence.changed.until(news), node.replica.changed().until(news));
         select(either, node.host.sleep(BEAT)).await;
     }
-    if has_left() {
-        drop(outgoing.send(Up::Release(asked).encode()).await);
+    if has_left() && outgoing.send(Up::Release(asked).encode()).await.is_ok() {
+        node.host.sleep(LAST_WORD).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use futures_util::{FutureExt, sink};
+
+    use super::*;
+    use crate::tests::quiet;
+
+    #[test]
+    fn the_word_that_sets_a_parent_free_is_not_lost_with_its_stream() {
+        let (node, said) = (quiet(), Arc::new(Mutex::new(Vec::new())));
+        let outgoing = sink::unfold(said.clone(), |said, frame: Bytes| async move {
+            said.lock().unwrap().push(frame);
+            Ok::<_, Disconnected>(said)
+        });
+        let parent = "parent".parse().unwrap();
+        let mut leaving = until_left(&node, parent, Box::pin(outgoing)).boxed();
+        for _ in 0..3 {
+            assert!((&mut leaving).now_or_never().is_none(), "the stream is held");
+        }
+        assert_eq!(said.lock().unwrap().as_slice(), [Up::Release(0).encode()]);
     }
 }

@@ -17,7 +17,10 @@ One seed, one replayable mesh: the real nodes of Shoal in a pretend world, in vi
                             with --level, only those that are looked for there
 
   sim --replay N            runs N seeds in two processes each and compares their traces
-  sim --tree                measures how long purges take in a tree of 450 nodes
+  sim --tree                measures how long purges take in a tree of 450 nodes, as Markdown, and
+                            fails if they take too long; over five seeds, or as many as --seeds says
+  sim --bandwidth           measures what meshes of 9 to 450 nodes send to stay a mesh, as Markdown;
+                            with --nodes N, only meshes of up to so many
 
   --level L                 l0 or l1 (l1): what is real beside the two stories of every node
   --profile P               calm, ordinary, heavy, correlated or all; or a directed one: comeback
@@ -52,7 +55,12 @@ The full runs (cargo test runs a share of them):
   cargo run --release -p sim -- --seeds 200
   cargo run --release -p sim -- --mutants
   cargo run --release -p sim -- --replay 50
+  cargo run --release -p sim -- --tree
+  cargo run --release -p sim -- --bandwidth
 ";
+
+/// Seeds of the large tree.
+const TREE_SEEDS: u64 = 5;
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +76,10 @@ pub(crate) enum Wish {
         /// How many.
         count: u64,
     },
-    /// The figures of a large tree.
-    Tree,
+    /// The figures of a large tree, over so many seeds.
+    Tree(u64),
+    /// What meshes of up to so many nodes use of their links.
+    Bandwidth(u64),
     /// To see that so many seeds give the same trace in two processes.
     Replay(u64),
     /// All mutants, or those of one level.
@@ -109,6 +119,7 @@ struct Said {
     seeds: Option<u64>,
     replay: Option<u64>,
     from: Option<u64>,
+    nodes: Option<u64>,
     profiles: Option<Vec<Profile>>,
     mutant: Option<Mutant>,
     level: Option<Level>,
@@ -124,10 +135,13 @@ impl Arguments {
                 "--seeds" => said.seeds = Some(number("--seeds", words.next())?),
                 "--replay" => said.replay = Some(number("--replay", words.next())?),
                 "--from" => said.from = Some(number("--from", words.next())?),
+                "--nodes" => said.nodes = Some(number("--nodes", words.next())?),
                 "--profile" => said.profiles = Some(profiles(words.next())?),
                 "--level" => said.level = Some(level(words.next())?),
                 "--mutant" => said.mutant = Some(mutant(words.next())?),
-                "--trace" | "--tree" | "--mutants" | "--help" | "-h" => said.flags.push(word),
+                "--trace" | "--tree" | "--bandwidth" | "--mutants" | "--help" | "-h" => {
+                    said.flags.push(word);
+                }
                 _ => said.seed = Some(word.parse().map_err(|_| Misread::Unknown(word))?),
             }
         }
@@ -141,7 +155,8 @@ impl Said {
         let keep = if has("--trace") { Keep::Lines } else { Keep::Hash };
         let (wish, usual) = match (self.seed, self.seeds.or(self.replay)) {
             _ if has("--help") || has("-h") => (Wish::Help, vec![]),
-            _ if has("--tree") => (Wish::Tree, vec![]),
+            _ if has("--tree") => (Wish::Tree(self.seeds.unwrap_or(TREE_SEEDS)), vec![]),
+            _ if has("--bandwidth") => (Wish::Bandwidth(self.nodes.unwrap_or(u64::MAX)), vec![]),
             _ if has("--mutants") => (Wish::Mutants(self.level), vec![]),
             (Some(seed), None) => (Wish::One(seed, keep), vec![Profile::Ordinary]),
             (None, Some(count)) if self.seeds.is_none() => {
@@ -219,6 +234,9 @@ mod tests {
                 vec![Profile::Calm],
                 Some(Mutant::Deaf),
             ),
+            ("--tree", Wish::Tree(TREE_SEEDS), vec![], None),
+            ("--tree --seeds 2", Wish::Tree(2), vec![], None),
+            ("--bandwidth --nodes 50", Wish::Bandwidth(50), vec![], None),
             ("--mutants", Wish::Mutants(None), vec![], None),
             ("7 --help", Wish::Help, vec![], None),
         ] {

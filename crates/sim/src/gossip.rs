@@ -17,6 +17,8 @@ use crate::raft::Station;
 
 /// Facts about a node are said at most this often.
 const PUBLISH: Duration = Duration::from_millis(250);
+/// In so many rounds the age of the lease is said once.
+const LEASE_EVERY: u32 = 4;
 
 /// Starts to gossip as a new process.
 pub(crate) fn start(station: &Station) -> Arc<Gossip> {
@@ -47,11 +49,14 @@ impl Post for Letters {
 /// Says of this process what the real one says of itself.
 pub(crate) async fn publish(station: Station, gossip: Arc<Gossip>, group: Group) {
     let mut facts = Facts::default();
-    loop {
+    for round in 0_u32.. {
         let role = group.role();
         facts.applied = station.replica.applied();
         facts.votes = role.voter;
         facts.leads = role.leads.then_some(role.term);
+        if round % LEASE_EVERY == 0 {
+            facts.lease = station.network.lease_age(station.node);
+        }
         gossip.publish(&facts);
         station.setting.clock.sleep(PUBLISH).await;
     }

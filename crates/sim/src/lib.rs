@@ -30,16 +30,19 @@ mod operators;
 mod chaos;
 mod checker;
 mod tree;
+mod bandwidth;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use bandwidth::{ACK_BYTES, Direction, PACKET_OVERHEAD_BYTES, Size, Usage, weigh};
 pub use checker::{Promise, Violation};
 pub use executor::Stuck;
 pub use mutants::{Mutant, SEEDS_MAX};
+pub use network::{Flow, Traffic, Volume};
 pub use scenario::{Level, Profile};
 pub use trace::Keep;
-pub use tree::{Figures, Voters, measure, percentile};
+pub use tree::{CutOff, Figures, Measured, ScopeKind, Voters, measure, percentile};
 
 use checker::Case;
 use dice::Dice;

@@ -11,8 +11,9 @@ mod printing;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use sim::{Keep, Level, Mutant, Profile, SEEDS_MAX, Setup};
+use sim::{Figures, Keep, Level, Mutant, Profile, SEEDS_MAX, Setup, Size, Voters};
 
 use arguments::{Arguments, Wish};
 use children::{Counts, Errand};
@@ -34,9 +35,8 @@ fn main() -> ExitCode {
         Ok(Arguments { wish: Wish::Replay(count), profiles, level, .. }) => {
             replay(&mut out, (count, level), &profiles)
         }
-        Ok(Arguments { wish: Wish::Tree, .. }) => {
-            printing::tree(&mut out).map(|()| ExitCode::SUCCESS)
-        }
+        Ok(Arguments { wish: Wish::Tree(seeds), .. }) => tree(&mut out, seeds),
+        Ok(Arguments { wish: Wish::Bandwidth(nodes), .. }) => bandwidth(&mut out, nodes),
         Ok(Arguments { wish: Wish::Mutants(level), .. }) => mutants(&mut out, level),
         Err(error) => writeln!(io::stderr(), "{error}\ntry --help").map(|()| ExitCode::from(2)),
     };
@@ -141,4 +141,34 @@ fn mutants(out: &mut impl Write, level: Option<Level>) -> io::Result<ExitCode> {
         out.flush()?;
     }
     Ok(exit(caught, hunted.len()))
+}
+
+/// Measures the large tree, wherever its voters stand.
+fn tree(out: &mut impl Write, seeds: u64) -> io::Result<ExitCode> {
+    let (mut good, places) = (0, [Voters::Near, Voters::Apart]);
+    for voters in places {
+        let mut figures = Figures::default();
+        for seed in 1..=seeds {
+            figures.add(sim::measure(voters, seed).map_err(io::Error::other)?);
+        }
+        good += usize::from(printing::tree::figures(out, voters, seeds, &figures)?);
+    }
+    Ok(exit(good, places.len()))
+}
+
+/// For how long a mesh is weighed at rest and under purges, the largest more shortly.
+const SPANS: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(5)];
+/// So many nodes are many.
+const MANY: usize = 200;
+
+/// Weighs meshes of up to so many nodes.
+fn bandwidth(out: &mut impl Write, nodes_max: u64) -> io::Result<ExitCode> {
+    printing::bandwidth::head(out)?;
+    for size in Size::ALL.into_iter().filter(|size| size.nodes() as u64 <= nodes_max) {
+        let span = SPANS[usize::from(size.nodes() > MANY)];
+        for usage in sim::weigh(size, span, 1).map_err(io::Error::other)? {
+            printing::bandwidth::rows(out, &usage)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }

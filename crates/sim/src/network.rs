@@ -5,12 +5,13 @@
 //! in a long one, as QUIC's do. A dead process refuses new conversations at once, and what it had
 //! on the wire is lost. Frames are the real ones, encoded and decoded by `wire`.
 
+mod meter;
 mod pipe;
 mod answer;
 mod peers;
+mod letters;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -27,7 +28,10 @@ use crate::executor::Owner;
 use crate::mutants::Mutant;
 use crate::setting::Setting;
 
+pub use meter::{Flow, Traffic, Volume};
 pub(crate) use peers::Caller;
+
+use meter::{Meter, Side, Speech};
 use pipe::{Broken, Pipe, Reader, Writer};
 
 /// How long a connection may be silent, as the real transport has it.
@@ -126,6 +130,7 @@ pub(crate) struct Network {
     setting: Arc<Setting>,
     places: BTreeMap<NodeName, usize>,
     by_name: Vec<usize>,
+    meter: Meter,
     state: Mutex<State>,
 }
 
@@ -155,11 +160,23 @@ impl Network {
         let names = setting.scenario.members.iter().map(|member| member.name.clone());
         let places: BTreeMap<NodeName, usize> = names.zip(0..).collect();
         let by_name = places.values().copied().collect();
-        Arc::new(Network { setting, places, by_name, state: Mutex::new(state) })
+        let (meter, state) = (Meter::default(), Mutex::new(state));
+        Arc::new(Network { setting, places, by_name, meter, state })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What counts messages.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// How old the lease of a node is that runs.
+    pub(crate) fn lease_age(&self, node: usize) -> Option<Duration> {
+        let follow = self.lock().listeners.get(&node)?.follow.clone();
+        follow.lease_age()
     }
 
     /// The number of the node of that name.
@@ -321,8 +338,8 @@ impl Network {
             self.setting.clock.sleep(self.latency(way) + self.latency(way.back())).await;
             return Err(Unreached::Refused);
         };
-        let (out, heard) = self.pipe(way);
-        let (said, back) = self.pipe(way.back());
+        let (out, heard) = self.pipe(way, (call, Side::Caller));
+        let (said, back) = self.pipe(way.back(), (call, Side::Called));
         let (owner, caller) = (listener.owner, self.setting.name(way.from).clone());
         let line = Line { out: said, back: heard };
         self.setting.clock.spawn(owner, answer::take(listener, caller, call, line));
@@ -344,25 +361,6 @@ impl Network {
         back.next().await.unwrap_or(Err(Broken)).map_err(broken)
     }
 
-    /// Carries a letter of the process `owner` of a node. It may be lost, and nobody hears of that.
-    pub(crate) fn cast(self: &Arc<Self>, from: usize, owner: Owner, to: SocketAddr, letter: Bytes) {
-        let members = &self.setting.scenario.members;
-        let place = members.iter().position(|member| member.address == to);
-        let able = self.is_run_by(from, owner) && !self.setting.clock.is_stopped(owner);
-        let Some(to) = place.filter(|_| able) else { return };
-        let way = Way { from, to };
-        self.trace(way, &letter);
-        let Some(arrival) = self.arrival(way) else { return };
-        let (network, sender) = (self.clone(), members[from].address);
-        self.setting.clock.spawn(Owner::WORLD, async move {
-            network.setting.clock.sleep_until(arrival).await;
-            let listener = network.lock().listeners.get(&to).cloned();
-            let Some(Listener { owner, ground: Some(ground), .. }) = listener else { return };
-            network.setting.clock.going(owner).await;
-            ground.gossip.deliver(sender, letter);
-        });
-    }
-
     /// Notes what goes over the wire.
     fn trace(&self, way: Way, frame: &[u8]) {
         let route = (way.from as u64) << 56 | (way.to as u64) << 48;
@@ -370,8 +368,8 @@ impl Network {
         self.setting.trace.step(self.setting.now(), route | content);
     }
 
-    fn pipe(self: &Arc<Self>, way: Way) -> (Writer, Reader) {
-        let (pipe, writer, reader) = pipe::open(self.clone(), way);
+    fn pipe(self: &Arc<Self>, way: Way, speech: Speech) -> (Writer, Reader) {
+        let (pipe, writer, reader) = pipe::open(self.clone(), way, speech);
         let mut state = self.lock();
         if state.pipes.len() % 256 == 255 {
             state.pipes.retain(|pipe| pipe.strong_count() > 0);
@@ -418,7 +416,7 @@ mod tests {
     fn read(weather: impl FnOnce(&Arc<Network>, Way) + Send + 'static) -> Vec<(u64, String)> {
         let (setting, way) = (setting(), Way { from: 0, to: 1 });
         let network = Network::new(setting.clone(), Dice::new(2));
-        let (writer, mut reader) = network.pipe(way);
+        let (writer, mut reader) = network.pipe(way, (Call::Exchange, Side::Caller));
         let (clock, sender) = (setting.clock.clone(), setting.clock.clone());
         setting.clock.spawn(Owner::WORLD, async move {
             for word in ["one", "two", "three"] {

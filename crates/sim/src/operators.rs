@@ -30,6 +30,8 @@ use crate::viewers;
 
 /// How soon he notices that the node is gone.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long the first entry of a log may take.
+const FOUND: Duration = Duration::from_secs(5);
 /// How often he sends one command.
 const TRIES: usize = 3;
 
@@ -66,6 +68,18 @@ pub(crate) fn founding(scenario: &Scenario) -> Vec<Bytes> {
         .zip(commands)
         .map(|(id, command)| codec::encode(&Envelope { id: CommandId(id), command }));
     vec![Entry(envelopes.collect()).encode()]
+}
+
+/// Forms the mesh out of all nodes with one entry of the log, for meshes too large for [`form`].
+pub(crate) async fn found(stage: &Stage) {
+    let Some((group, founded)) = stage.process(0).and_then(|process| process.real) else { return };
+    group.bootstrap().await.expect("its disk is empty");
+    founded.store(true, Ordering::Release);
+    for entry in founding(&stage.setting.scenario) {
+        while group.propose(entry.clone(), FOUND).await.is_err() {
+            stage.setting.clock.sleep(LOOK).await;
+        }
+    }
 }
 
 /// Sends a command through `node` until it is in the log.
@@ -114,10 +128,10 @@ impl Answered {
     }
 }
 
-/// A purge for good that covers `page`.
-pub(crate) fn hard(page: &Page, dice: &mut Dice) -> Invalidation {
+/// A purge for good of what `scope` covers in the distribution of `page`.
+pub(crate) fn hard(page: &Page, scope: Scope) -> Invalidation {
     let distribution = page.attributes.distribution.clone();
-    Invalidation { distribution, scopes: vec![scope(page, dice)], effect: Effect::Hard }
+    Invalidation { distribution, scopes: vec![scope], effect: Effect::Hard }
 }
 
 /// Sends a purge through `node` and waits, beside the caller, until it is fenced.
@@ -218,7 +232,8 @@ pub(crate) fn purge_last(stage: &Arc<Stage>, mut dice: Dice) {
     for node in 0..stage.setting.scenario.members.len() {
         let page = viewers::favourite(stage, &mut dice);
         stage.origin.change(page);
-        let purge = hard(&stage.setting.scenario.site.pages[page], &mut dice);
+        let page = &stage.setting.scenario.site.pages[page];
+        let purge = hard(page, scope(page, &mut dice));
         let first = (Some(node), dice.fork());
         call(stage, purge, Level::Fenced, first);
     }

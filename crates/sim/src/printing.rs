@@ -3,10 +3,12 @@
 //! Whatever failed comes with the command that runs it again. Nothing printed depends on the
 //! machine, so that two outputs can be compared.
 
-use std::io::{self, Write};
-use std::time::Duration;
+pub(crate) mod bandwidth;
+pub(crate) mod tree;
 
-use sim::{Figures, Profile, Promise, Report, Setup, Tally, Voters};
+use std::io::{self, Write};
+
+use sim::{Profile, Promise, Report, Setup, Tally};
 
 use crate::children::{Counts, Errand, News};
 
@@ -127,35 +129,4 @@ pub(crate) fn total(out: &mut impl Write, seeds: usize, counts: Counts) -> io::R
     let Counts { seconds, fenced, .. } = counts;
     let hours = seconds as f64 / 3_600.0;
     writeln!(out, "total: {seeds} runs, {hours:.1} simulated hours, {fenced} purges known fenced")
-}
-
-/// Measures the large tree and prints its figures, with what they should be beside them.
-pub(crate) fn tree(out: &mut impl Write) -> io::Result<()> {
-    for voters in [Voters::Near, Voters::Apart] {
-        let figures = sim::measure(voters, 1);
-        let Figures { nodes, in_effect, applied, bound, fenced, cut_off, wait } = &figures;
-        let ms = |time: Duration| time.as_millis();
-        let of = |values: &[Duration], percent| ms(sim::percentile(values, percent));
-        let place = match voters {
-            Voters::Near => "voters in neighbouring regions, 20 to 36 ms apart",
-            Voters::Apart => "voters as far apart as can be, 86 ms",
-        };
-        let ratios = applied
-            .iter()
-            .zip(bound)
-            .map(|(took, bound)| took.as_secs_f64() / bound.as_secs_f64().max(1e-3));
-        let worst = ratios.fold(0.0, f64::max);
-        writeln!(out, "{nodes} nodes, {} purges, {place}", fenced.len())?;
-        let (p50, p99) = (of(in_effect, 50), of(in_effect, 99));
-        writeln!(out, "  in effect  p50 {p50:>5} ms (150)   p99 {p99:>5} ms (400)   on a node")?;
-        let (p50, p99, limit) = (of(applied, 50), of(applied, 99), of(bound, 50));
-        writeln!(out, "  applied    p50 {p50:>5} ms         p99 {p99:>5} ms         everywhere")?;
-        writeln!(out, "  bound      p50 {limit:>5} ms         worst ratio {worst:.2} (1.5)")?;
-        let (p50, p99) = (of(fenced, 50), of(fenced, 99));
-        writeln!(out, "  fenced     p50 {p50:>5} ms         p99 {p99:>5} ms (1000)")?;
-        let (cut_off, wait) = (ms(*cut_off), ms(*wait));
-        writeln!(out, "  one node cut off: fenced after {cut_off} ms (W is {wait} ms)")?;
-        out.flush()?;
-    }
-    Ok(())
 }

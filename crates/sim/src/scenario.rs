@@ -4,6 +4,7 @@
 //! It is drawn once and never changes.
 
 mod pace;
+mod globe;
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use model::{Instance, Member, Region, Tier, Tiers};
 
 use crate::content::Site;
 use crate::dice::Dice;
-use crate::tree::Voters;
+
+pub(crate) use globe::Globe;
 
 use pace::Pace;
 
@@ -163,8 +165,6 @@ pub(crate) enum Shelves {
 
 /// Where nodes may stand.
 pub(crate) const REGIONS: [&str; 3] = ["eu", "us", "ap"];
-/// Regions of the largest mesh.
-pub(crate) const REGIONS_MAX: usize = 15;
 /// Nodes that vote.
 pub(crate) const VOTERS: usize = 3;
 
@@ -216,47 +216,9 @@ impl Scenario {
         }
     }
 
-    /// A tree of 450 nodes in fifteen regions, where nothing goes wrong.
-    pub(crate) fn globe(voters: Voters, dice: &mut Dice) -> Scenario {
-        let voting = match voters {
-            Voters::Near => [0, 1, 2],
-            Voters::Apart => [0, 5, 10],
-        };
-        let (inner, middle) =
-            (Tiers::only(Tier::Regional).and(Tier::Shield), Tiers::only(Tier::Regional));
-        let others = (0..REGIONS_MAX).flat_map(|region| {
-            let regionals = if voting.contains(&region) { 1 } else { 2 };
-            std::iter::repeat_n((region, "middle", middle), regionals)
-        });
-        let edges = (0..REGIONS_MAX)
-            .flat_map(|region| std::iter::repeat_n((region, "edge", Tiers::only(Tier::Edge)), 28));
-        let kinds: Vec<(usize, &str, Tiers)> = voting
-            .map(|region| (region, "voter", inner))
-            .into_iter()
-            .chain(others)
-            .chain(edges)
-            .collect();
-        let named = |(number, (region, kind, tiers))| {
-            member(number, &format!("r{region}"), kind, tiers, dice)
-        };
-        let members: Vec<Member> = kinds.iter().copied().enumerate().map(named).collect();
-        let around = |one: usize, other: usize| {
-            let apart = one.abs_diff(other).min(REGIONS_MAX - one.abs_diff(other)) as u64;
-            Duration::from_millis(if apart == 0 { 3 } else { 20 + (apart - 1) * 100 / 6 })
-        };
-        let delays =
-            (0..REGIONS_MAX).map(|one| (0..REGIONS_MAX).map(|other| around(one, other)).collect());
-        let small = Scenario::draw(Level::L0, Profile::Calm, dice);
-        Scenario {
-            rates: vec![1.0; members.len()],
-            places: kinds.iter().map(|(region, ..)| *region).collect(),
-            members,
-            delays: delays.collect(),
-            pace: Pace::of(Level::L0, 10_000),
-            lease_ms: 10_000,
-            heralds: Heralds::Heard,
-            ..small
-        }
+    /// How many regions there may be nodes in.
+    pub(crate) fn regions(&self) -> usize {
+        self.delays.len()
     }
 
     /// One-way latency between two regions, or within one.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::future::poll_fn;
 use futures_util::{FutureExt, Stream};
 
+use super::meter::Speech;
 use super::{Network, Way};
 use crate::executor::Sleep;
 
@@ -34,6 +35,8 @@ enum End {
 pub(super) struct Pipe {
     /// Its direction.
     pub(super) way: Way,
+    /// What is said on it.
+    speech: Speech,
     network: Arc<Network>,
     inner: Mutex<Inner>,
 }
@@ -48,8 +51,12 @@ struct Inner {
 }
 
 /// A pipe, for those who may break it, and its two ends.
-pub(super) fn open(network: Arc<Network>, way: Way) -> (Weak<Pipe>, Writer, Reader) {
-    let pipe = Arc::new(Pipe { way, network, inner: Mutex::default() });
+pub(super) fn open(
+    network: Arc<Network>,
+    way: Way,
+    speech: Speech,
+) -> (Weak<Pipe>, Writer, Reader) {
+    let pipe = Arc::new(Pipe { way, speech, network, inner: Mutex::default() });
     let reader = Reader { pipe: pipe.clone(), timer: None };
     (Arc::downgrade(&pipe), Writer(pipe), reader)
 }
@@ -92,7 +99,7 @@ pub(super) struct Writer(Arc<Pipe>);
 impl Writer {
     /// Sends a frame, once there is room in the window.
     pub(super) async fn send(&self, frame: Bytes) -> Result<(), Broken> {
-        let Pipe { way, network, .. } = &*self.0;
+        let Pipe { way, speech, network, .. } = &*self.0;
         poll_fn(|context| {
             let mut inner = self.0.lock();
             if inner.reader_is_gone || inner.end.is_some() {
@@ -106,6 +113,7 @@ impl Writer {
         })
         .await?;
         network.trace(*way, &frame);
+        network.meter.weigh(*way, *speech, &frame);
         if let Some(arrival) = network.arrival(*way) {
             let mut inner = self.0.lock();
             inner.frames.push_back((arrival, frame));
