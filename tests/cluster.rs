@@ -15,6 +15,7 @@ mod collapsing;
 mod large;
 mod deaths;
 mod quorum;
+mod recovery;
 mod restarts;
 mod succession;
 mod purges;

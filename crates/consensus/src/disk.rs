@@ -11,8 +11,10 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::error::ConsensusError;
 use crate::mark::Mark;
@@ -23,6 +25,8 @@ use crate::tree::Tree;
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 /// Callers waiting for one sync: every proposal in flight, the vote and the journal, and room.
 const SYNC_WAITERS_MAX: usize = 4_096;
+/// How long the last task may take to let go of the directory.
+const RELEASE: Duration = Duration::from_secs(1);
 
 /// Told once whether everything written before the request is durable.
 type Report = Box<dyn FnOnce(io::Result<()>) + Send>;
@@ -140,6 +144,18 @@ impl Disk {
     #[cfg(test)]
     pub(crate) fn break_now(&self) {
         self.files.broken.store(true, std::sync::atomic::Ordering::Release);
+    }
+}
+
+/// Returns once the last task has let go of a directory, or does not within [`RELEASE`].
+pub(crate) async fn released(in_use: &Weak<Files>) {
+    let released = async {
+        while in_use.strong_count() > 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    if timeout(RELEASE, released).await.is_err() {
+        tracing::debug!("the data directory is still in use after its last user should be gone");
     }
 }
 

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::disk::{Disk, Files};
+use crate::disk::{self, Disk, Files};
 use crate::error::{ChangeError, ConsensusError, ProposeError};
 use crate::journal::Journal;
 use crate::log_store::LogStore;
@@ -37,8 +37,6 @@ use crate::transfer::{Assembly, Progress};
 
 /// Proposals between their start and their outcome; more wait at the door.
 const PROPOSALS_MAX: usize = 1_024;
-/// How long [`Group::shutdown`] waits for the last task to let go of the directory.
-const RELEASE: Duration = Duration::from_secs(1);
 
 /// What a group is opened with.
 #[derive(Clone, Debug)]
@@ -62,6 +60,7 @@ struct Inner {
     raft: Raft<TypeConfig>,
     journal: Journal,
     committed: Arc<AtomicU64>,
+    retired: AtomicBool,
     roles: watch::Receiver<Role>,
     watcher: JoinHandle<()>,
     assembly: Mutex<Assembly>,
@@ -123,6 +122,7 @@ impl Group {
             raft,
             journal,
             committed,
+            retired: AtomicBool::new(false),
             roles,
             watcher: tokio::spawn(watcher),
             assembly: Mutex::default(),
@@ -183,6 +183,9 @@ impl Group {
 
     /// This node's part right now.
     pub fn role(&self) -> Role {
+        if self.inner.retired.load(Ordering::Acquire) {
+            return Role { stopped: true, ..Role::default() };
+        }
         let committed = self.inner.committed.load(Ordering::Acquire);
         Role::of(&self.inner.raft.metrics().borrow(), committed, self.patience())
     }
@@ -244,6 +247,20 @@ impl Group {
         self.inner.journal.clone()
     }
 
+    /// The index of the last entry in the log; nothing on a node that was never sent any.
+    pub fn log_end(&self) -> Option<u64> {
+        self.inner.raft.metrics().borrow().last_log_index
+    }
+
+    /// Takes no further part for as long as the process runs: it has no vote and no leader any
+    /// more. The journal goes on.
+    pub async fn retire(&self) {
+        self.inner.retired.store(true, Ordering::Release);
+        if self.inner.raft.shutdown().await.is_err() {
+            tracing::warn!("the raft group had already failed");
+        }
+    }
+
     /// Takes no further part. The directory is free once every clone and journal is dropped too.
     pub async fn shutdown(self) {
         if self.inner.raft.shutdown().await.is_err() {
@@ -251,14 +268,7 @@ impl Group {
         }
         let in_use = self.inner.directory_in_use.clone();
         drop(self);
-        let released = async {
-            while in_use.strong_count() > 0 {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        if timeout(RELEASE, released).await.is_err() {
-            tracing::debug!("the data directory is still in use after the shutdown of its group");
-        }
+        disk::released(&in_use).await;
     }
 
     /// The instance that this node is.

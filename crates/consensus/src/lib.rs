@@ -6,7 +6,8 @@
 //!
 //! The story of a command: [`Group::propose`], the entry on disk (`log_store`), the entry at a
 //! quorum (`network`, `rpc`), [`Machine::apply`]. The story of a newcomer: a snapshot in parts
-//! (`transfer`), then the log, then a vote (`autopilot`).
+//! (`transfer`), then the log, then a vote (`autopilot`). The story of a disaster: most voters lost
+//! their disks, and one that did not goes on alone (`recovery`).
 
 pub mod autopilot;
 mod disk;
@@ -20,6 +21,7 @@ mod medium;
 mod network;
 mod raft;
 mod records;
+mod recovery;
 mod role;
 mod rpc;
 mod snapshot_file;
@@ -36,5 +38,6 @@ pub use journal::{Journal, Kept};
 pub use machine::Machine;
 pub use medium::MemoryDisk;
 pub use network::{Network, Unreachable};
+pub use recovery::Remains;
 pub use role::Role;
 pub use timings::Timings;

@@ -63,6 +63,16 @@ impl LogStore {
         self.committed.clone()
     }
 
+    /// Entries from `start` on, without a gap, no more than about `bytes` of them; none at the end.
+    pub(crate) fn read_from(&self, start: u64, bytes: usize) -> Result<Vec<Entry>, StorageError> {
+        let entries = self.read(start, u64::MAX, bytes).map_err(unread)?;
+        let odd = (start..).zip(&entries).find(|(index, entry)| entry.log_id.index != *index);
+        match odd {
+            None => Ok(entries),
+            Some((index, _)) => Err(unread(hole(index))),
+        }
+    }
+
     fn fact<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
         let Some(bytes) = self.disk.facts.get(name.as_bytes())? else { return Ok(None) };
         let decoded = codec::decode(&bytes, FACT_BYTES_MAX);

@@ -89,6 +89,25 @@ impl Replica {
     }
 }
 
+impl Replica {
+    /// Makes `state`, which contains `log_id`, what the next start begins with, and `members` whose
+    /// votes count. The machine is left as it is.
+    pub(crate) async fn begin_at(
+        &mut self,
+        log_id: LogId,
+        members: StoredMembership,
+        state: Bytes,
+    ) -> Result<(), StorageError> {
+        let meta = SnapshotMeta {
+            last_log_id: Some(log_id),
+            last_membership: members,
+            snapshot_id: format!("recovered-{}", log_id.index),
+        };
+        let saved = Saved { meta, index: log_id.index, state };
+        self.shelf.clone().keep(saved).await.map_err(unsaved)
+    }
+}
+
 impl RaftStateMachine<TypeConfig> for Replica {
     type SnapshotBuilder = Builder;
 

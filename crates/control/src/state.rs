@@ -96,16 +96,22 @@ impl State {
         hosts.into_iter().find_map(|pattern| self.aliases.get(&pattern))
     }
 
-    /// How a copy fetched `as_of` that position stands among the purges known.
+    /// How a copy fetched `as_of` that position stands among the purges known. One of an earlier
+    /// mesh epoch is old, whatever it is: purges of that epoch may be lost (R17).
     pub fn standing(&self, attributes: &Attributes, tags: &Tags, as_of: LogPosition) -> Standing {
+        if as_of.epoch() < self.applied.epoch() {
+            return Standing::Old;
+        }
         let epochs = self.epochs.get(&attributes.distribution);
         epochs.map_or(Standing::Good, |epochs| epochs.standing(attributes, tags, as_of))
     }
 
     /// When something that covers a copy was last purged for good, as far as is remembered.
     pub fn last_hard_purge(&self, attributes: &Attributes, tags: &Tags) -> LogPosition {
+        let everything = LogPosition::new(self.applied.epoch(), 0);
         let epochs = self.epochs.get(&attributes.distribution);
-        epochs.map_or(LogPosition::ZERO, |epochs| epochs.last_hard_purge(attributes, tags))
+        let last = epochs.map(|epochs| epochs.last_hard_purge(attributes, tags));
+        last.unwrap_or_default().max(everything)
     }
 
     /// The last invalidations, newest first.
@@ -121,6 +127,23 @@ impl State {
     /// What the log said to the command `id`, if it was applied not long ago.
     pub fn outcome(&self, id: &CommandId) -> Option<&Outcome> {
         self.outcomes.get(id)
+    }
+
+    /// Forced recovery: the mesh goes on with what is known here, in a new epoch whose first
+    /// position is `at`, without the members `lost`. Whatever the log had beyond is gone, purges
+    /// among it, so every copy of earlier epochs is old from here on.
+    ///
+    /// # Panics
+    /// If `at` does not begin a later epoch.
+    pub fn begin_epoch(&mut self, at: LogPosition, lost: &[Instance]) {
+        assert!(at.epoch() > self.applied.epoch(), "{at} does not begin an epoch");
+        let is_lost = |member: &&Member| lost.contains(&member.instance);
+        let names: Vec<_> = self.roster.values().filter(is_lost).map(|m| m.name.clone()).collect();
+        for name in &names {
+            self.roster.remove(name);
+            self.roster_version = at;
+        }
+        self.applied = at;
     }
 
     /// Advances over an entry that holds no command.

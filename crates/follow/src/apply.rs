@@ -8,7 +8,7 @@
 //! An entry that this build cannot read stops the replica for good (rule R18).
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
@@ -39,6 +39,14 @@ pub enum ApplyError {
         first: LogPosition,
         /// The last one applied.
         applied: LogPosition,
+    },
+    /// They are of an epoch that a forced recovery has ended.
+    #[error("entries of epoch {given} come after the recovery that began epoch {present}")]
+    Outranked {
+        /// The epoch offered.
+        given: u16,
+        /// The one that the mesh is in.
+        present: u16,
     },
     /// An entry or snapshot that this build cannot read.
     #[error("the log has an entry that this version of shoal cannot read: upgrade this node")]
@@ -86,6 +94,7 @@ pub struct Replica {
     barrier: OnceLock<Barrier>,
     tail: Mutex<Tail>,
     halted: AtomicBool,
+    epoch: AtomicU16,
     changed: Signal,
 }
 
@@ -124,6 +133,27 @@ impl Replica {
         self.halted.load(Ordering::Acquire)
     }
 
+    /// The latest mesh epoch heard of. It is not yet that of what is applied here while a forced
+    /// recovery has been heard of, and its snapshot has not arrived.
+    pub fn epoch(&self) -> u16 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Somebody speaks of `position`: says whether its epoch is later than any known before.
+    pub fn hear(&self, position: LogPosition) -> bool {
+        let epoch = position.epoch();
+        let is_news = self.epoch.fetch_max(epoch, Ordering::AcqRel) < epoch;
+        if is_news {
+            self.changed.notify();
+        }
+        is_news
+    }
+
+    /// Whether what is applied here belongs to an epoch that has ended: nothing rests on it.
+    pub fn is_outranked(&self) -> bool {
+        self.applied().epoch() < self.epoch()
+    }
+
     /// Waits until `position` is applied.
     pub async fn reach(&self, position: LogPosition) {
         self.changed.until(|| (self.applied() >= position).then_some(())).await;
@@ -143,7 +173,11 @@ impl Replica {
         }
         let mut state = State::clone(&self.state.load());
         let applied = state.applied();
-        if first.epoch() == applied.epoch() && first > after(applied) {
+        if first.epoch() < self.epoch() {
+            return Err(ApplyError::Outranked { given: first.epoch(), present: self.epoch() });
+        }
+        // An epoch begins with a snapshot, so its entries alone follow nothing.
+        if first > after(applied) {
             return Err(ApplyError::Gap { first, applied });
         }
         let mut outcomes = Vec::with_capacity(entries.len());
@@ -168,6 +202,7 @@ impl Replica {
 
     fn publish(&self, state: State) {
         let state = Arc::new(state);
+        self.epoch.fetch_max(state.applied().epoch(), Ordering::AcqRel);
         self.state.store(state.clone());
         if let Some(barrier) = self.barrier.get() {
             barrier(&state);
@@ -182,7 +217,7 @@ impl Replica {
         let state: State =
             codec::decode(snapshot, SNAPSHOT_BYTES_MAX).map_err(ApplyError::Unreadable)?;
         let mut tail = self.lock();
-        if state.applied() > self.applied() {
+        if state.applied() > self.applied() && state.applied().epoch() >= self.epoch() {
             *tail = Tail { before: state.applied(), ..Tail::default() };
             self.publish(state);
         }
@@ -339,6 +374,45 @@ mod tests {
         replica.apply(at(2), &[Bytes::new()]).unwrap();
         replica.install(&old).unwrap();
         assert_eq!(replica.applied(), at(2));
+    }
+
+    /// What a recovery makes of `replica`, as a snapshot.
+    fn recovered(replica: &Replica, epoch: u16, index: u64) -> Bytes {
+        let mut state = State::clone(&replica.state());
+        state.begin_epoch(LogPosition::new(epoch, index), &[]);
+        codec::encode(&state)
+    }
+
+    #[test]
+    fn a_later_epoch_comes_by_snapshot_alone_and_then_outranks_the_log_before_it() {
+        let [survivor, other] = [Replica::default(), Replica::default()];
+        survivor.apply(at(1), &[form(1)]).unwrap();
+        other.apply(at(1), &[form(1), Bytes::new(), Bytes::new()]).unwrap();
+        let entries_alone = other.apply(LogPosition::new(1, 3), &[Bytes::new()]);
+        assert!(matches!(entries_alone, Err(ApplyError::Gap { .. })));
+
+        other.install(&recovered(&survivor, 1, 2)).unwrap();
+        assert_eq!(other.applied(), LogPosition::new(1, 2), "though it had applied 0:3");
+        let old = other.apply(at(4), &[form(2)]);
+        assert!(matches!(old, Err(ApplyError::Outranked { given: 0, present: 1 })));
+        assert!(matches!(other.needs(at(9)), Needs::Snapshot), "for whoever is further in epoch 0");
+        other.apply(LogPosition::new(1, 3), &[Bytes::new()]).unwrap();
+        other.install(&survivor.snapshot().1).unwrap();
+        assert_eq!(other.applied(), LogPosition::new(1, 3));
+    }
+
+    #[test]
+    fn who_has_heard_of_an_epoch_takes_nothing_of_those_before_it() {
+        let [survivor, other] = [Replica::default(), Replica::default()];
+        survivor.apply(at(1), &[form(1)]).unwrap();
+        other.apply(at(1), &[form(1)]).unwrap();
+        assert!(other.hear(LogPosition::new(2, 7)) && !other.hear(LogPosition::new(2, 9)));
+        assert!(other.is_outranked());
+        assert!(matches!(other.apply(at(2), &[form(2)]), Err(ApplyError::Outranked { .. })));
+        other.install(&recovered(&survivor, 1, 2)).unwrap();
+        assert_eq!(other.applied(), at(1), "an epoch between is over as well");
+        other.install(&recovered(&survivor, 2, 2)).unwrap();
+        assert_eq!((other.applied(), other.is_outranked()), (LogPosition::new(2, 2), false));
     }
 
     #[test]

@@ -151,6 +151,13 @@ fn take_one(
     down: Down,
     snapshot: &mut Vec<u8>,
 ) -> Result<(), ApplyError> {
+    if let Some(position) = spoken_of(&down) {
+        node.hear_of(position);
+        let (given, present) = (position.epoch(), node.replica.epoch());
+        if given < present {
+            return Err(ApplyError::Outranked { given, present });
+        }
+    }
     match down {
         Down::Beat(applied) => node.confirm.hear(applied),
         Down::Grant(grant) => {
@@ -177,6 +184,17 @@ fn take_one(
         }
     }
     Ok(())
+}
+
+/// Where the parent says that it is.
+fn spoken_of(down: &Down) -> Option<LogPosition> {
+    match down {
+        Down::Beat(position)
+        | Down::Entries { first: position, .. }
+        | Down::Snapshot { position, .. } => Some(*position),
+        Down::Grant(grant) => Some(grant.through),
+        Down::Tentative(_) => None,
+    }
 }
 
 /// Keeps what was applied. Where the shelf has a gap, or has become long, a snapshot puts it right.

@@ -147,7 +147,9 @@ async fn ask_others(node: &Follow, deadline: Moment, hops: u8) -> Option<LogPosi
     for target in toward_leader(node) {
         let left = node.left_until(deadline);
         let told = node.peers.ask(&target, Ask::Confirm { hops }, left).await;
-        if let Ok(Told::Confirmed(position)) = told {
+        if let Ok(Told::Confirmed(position)) = told
+            && position.epoch() >= node.replica.epoch()
+        {
             return Some(position);
         }
     }

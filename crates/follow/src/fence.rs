@@ -40,6 +40,8 @@ pub(crate) struct Fence {
 }
 
 struct Inner {
+    /// Tokens of earlier mesh epochs are not taken.
+    epoch: u16,
     lease: Lease,
     source: Option<NodeName>,
     /// What the source had applied when a lease of it was first taken.
@@ -57,6 +59,7 @@ impl Default for Fence {
     fn default() -> Self {
         let timeline = |(grain, max)| Timeline::new(grain, max);
         let inner = Inner {
+            epoch: 0,
             lease: Lease::default(),
             source: None,
             joined_at: LogPosition::ZERO,
@@ -95,6 +98,23 @@ impl Fence {
     /// The age of the token held.
     pub(crate) fn token_age(&self, now: Moment) -> Option<Duration> {
         self.lock().lease.age_at(now)
+    }
+
+    /// A forced recovery began `epoch`: what was vouched for before binds nobody any more (R17).
+    pub(crate) fn enter(&self, epoch: u16) {
+        let mut inner = self.lock();
+        if inner.epoch < epoch {
+            inner.epoch = epoch;
+            self.let_go(&mut inner);
+        }
+    }
+
+    fn let_go(&self, inner: &mut Inner) {
+        inner.lease.drop_token();
+        inner.source = None;
+        inner.asked.clear();
+        self.valid_until.store(0, Ordering::Release);
+        self.changed.notify();
     }
 
     /// Notes what has been applied by now.
@@ -148,6 +168,9 @@ impl Fence {
         applied: LogPosition,
         source: Option<&NodeName>,
     ) {
+        if token.through.epoch() < inner.epoch {
+            return;
+        }
         match inner.lease.take(token, asked_at, applied) {
             Ok(()) => {}
             Err(Untaken::Behind | Untaken::NotFresher) => return,
@@ -170,12 +193,7 @@ impl Fence {
 
     /// Lets go of the lease for good: this process serves no more copies.
     pub(crate) fn give_up(&self) {
-        let mut inner = self.lock();
-        inner.lease.drop_token();
-        inner.source = None;
-        inner.asked.clear();
-        self.valid_until.store(0, Ordering::Release);
-        self.changed.notify();
+        self.let_go(&mut self.lock());
     }
 
     /// Whether nobody rests on a lease of `parent` any more: the one held here comes from another,

@@ -165,16 +165,26 @@ impl Follow {
         node
     }
 
+    /// Somebody speaks of `position`. If it is of a later mesh epoch, this node serves nothing on
+    /// the strength of the log until it has the snapshot that began it.
+    pub fn hear_of(&self, position: LogPosition) {
+        if self.replica.hear(position) {
+            self.fence.enter(position.epoch());
+        }
+    }
+
     /// What has to happen with every change before it may be acknowledged.
     fn settle(&self, applied: LogPosition) {
         self.cut.fetch_add(self.cache.stop_old(), Ordering::Relaxed);
+        self.fence.enter(applied.epoch());
         self.fence.note_applied(applied, self.host.now());
     }
 
     /// Until when copies may be served on the strength of what is applied here (R9); nothing
     /// without a lease. To be read before the state.
     pub fn valid_until(&self) -> Option<Moment> {
-        self.fence.valid_until().filter(|_| !self.replica.is_halted())
+        let stands = !self.replica.is_halted() && !self.replica.is_outranked();
+        self.fence.valid_until().filter(|_| stands)
     }
 
     /// The age of the lease held.

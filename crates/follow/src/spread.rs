@@ -67,6 +67,7 @@ pub async fn feed(node: &Follow, name: NodeName, channel: Channel) {
         Either::Left(_) | Either::Right(_) => return,
     };
     let Ok(Subscribe { applied, incarnation }) = Subscribe::decode(&first) else { return };
+    node.hear_of(applied);
     let holder = Holder { node: name, incarnation };
     let child = Child { node, holder, asked: Mutex::default() };
     let down = std::pin::pin!(send_down(&child, outgoing, applied).fuse());

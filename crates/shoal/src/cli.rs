@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{apply, ca, completions, delete, get, invalidations, purge, run_node, status};
+use crate::command::{
+    apply, ca, completions, delete, get, invalidations, purge, recover, run_node, status,
+};
 use crate::{demo, output};
 
 /// A CDN that you run yourself: many equal nodes, three cache tiers, no control plane.
@@ -49,6 +51,8 @@ enum Command {
     Invalidations(invalidations::Arguments),
     /// Show nodes, tiers, leases, the log and hit ratios.
     Status(status::Arguments),
+    /// Go on without voters that are lost for good, with what one disk knows.
+    Recover(recover::Arguments),
     /// Print a completion script for a shell.
     Completions(completions::Arguments),
     /// Print the manual page (roff).
@@ -88,6 +92,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Purge(arguments) => purge::run(arguments).await,
         Command::Invalidations(arguments) => invalidations::run(arguments).await,
         Command::Status(arguments) => status::run(arguments).await,
+        Command::Recover(arguments) => recover::run(arguments).await,
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man => completions::man(),
     }

@@ -11,5 +11,6 @@ pub(crate) mod patience;
 pub(crate) mod progress;
 pub(crate) mod purge;
 pub(crate) mod receipt;
+pub(crate) mod recover;
 pub(crate) mod run_node;
 pub(crate) mod status;

@@ -19,6 +19,7 @@ use wire::gossip::Facts;
 use crate::host::Machine;
 use crate::node::ground::Ground;
 use crate::node::stories::Stories;
+use crate::node::succession;
 use crate::plan;
 
 /// Everything that operators may ask about.
@@ -149,6 +150,9 @@ impl admin::Desk for Desk {
             return waiting(
                 "the log has an entry that this version cannot read: upgrade this node",
             );
+        }
+        if succession::has_ended(&self.group, &self.follow.replica) {
+            return waiting(succession::ADVICE);
         }
         if state.member(&self.me.name).is_none_or(|listed| listed.instance != self.me.instance) {
             return waiting("not in the roster yet");

@@ -5,10 +5,11 @@
 //! there.
 
 mod background;
-mod directory;
+pub(crate) mod directory;
 pub(crate) mod ground;
 mod join;
 pub(crate) mod stories;
+pub(crate) mod succession;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! What a node that follows keeps on disk: the command story writes without waiting, a task behind
 //! it does the work in order.
 //!
+//! The journal counts in positions of one word, epoch and all.
+//!
 //! When the task falls behind, entries are dropped here and the gap shows in [`Shelf::last`]: the
 //! story then sends a snapshot.
 
@@ -41,13 +43,13 @@ impl Shelf {
         let mut last = LogPosition::ZERO;
         let mut readable = true;
         if let Some((index, snapshot)) = kept.snapshot {
-            last = LogPosition::new(0, index);
+            last = LogPosition::from_packed(index);
             readable &= said(replica.install(&snapshot));
         }
         let entries = kept.entries.len() as u64;
         if let Some((first, _)) = kept.entries.first() {
-            let first = LogPosition::new(0, *first);
-            last = LogPosition::new(0, first.index() + entries - 1);
+            let first = LogPosition::from_packed(*first);
+            last = LogPosition::new(first.epoch(), first.index() + entries - 1);
             let commands: Vec<Bytes> = kept.entries.into_iter().map(|(_, entry)| entry).collect();
             readable &= said(replica.apply(first, &commands).map(drop));
         }
@@ -118,9 +120,9 @@ async fn write(journal: Journal, mut work: mpsc::Receiver<Work>) {
 async fn keep(journal: &Journal, work: Work) -> Result<(), ConsensusError> {
     match work {
         Work::Append(first, commands) => {
-            let entries: Vec<(u64, Bytes)> = (first.index()..).zip(commands).collect();
+            let entries: Vec<(u64, Bytes)> = (first.packed()..).zip(commands).collect();
             journal.append(&entries)
         }
-        Work::Replace(position, snapshot) => journal.replace(position.index(), snapshot).await,
+        Work::Replace(position, snapshot) => journal.replace(position.packed(), snapshot).await,
     }
 }

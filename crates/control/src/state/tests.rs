@@ -203,6 +203,35 @@ fn a_distribution_made_anew_never_finds_its_old_copies() {
 }
 
 #[test]
+fn a_recovered_mesh_keeps_its_facts_and_no_copy_of_the_epoch_before() {
+    let mut log = Log::formed();
+    for (name, instance) in [("b", 2), ("c", 3)] {
+        log.say(Command::Join { member: member(name, instance), replaces: None }).unwrap();
+    }
+    log.say(Command::PutDistribution(distribution("shop", &["shop.example"]))).unwrap();
+    let at = LogPosition::new(1, 7);
+    log.state.begin_epoch(at, &[Instance(1), Instance(3)]);
+    assert_eq!((log.state.applied(), log.state.roster_version()), (at, at));
+    let names: Vec<_> = log.state.roster().map(|member| member.name.as_str()).collect();
+    assert_eq!((names, log.state.mesh()), (vec!["b"], Some("test")));
+    assert!(log.state.distribution(&"shop".parse().unwrap()).is_some());
+
+    // Purged at 0:900 by those who are lost, or never: nobody knows.
+    for index in [0, 3, 899, 900, 1_000] {
+        assert!(log.is_old("/a", LogPosition::new(0, index)), "fetched as of 0:{index}");
+    }
+    assert!(!log.is_old("/a", at));
+    let purged = log.state.last_hard_purge(&attributes("/a"), &Tags::NONE);
+    assert!(purged > LogPosition::new(0, u64::MAX) && purged <= at);
+
+    // Nor does a distribution that is made anew find copies of one that was lost.
+    log.state.skip(LogPosition::new(1, 8));
+    let lost = Attributes { distribution: "lost".parse().unwrap(), ..attributes("/a") };
+    let standing = log.state.standing(&lost, &Tags::NONE, LogPosition::new(0, 900));
+    assert_eq!(standing, Standing::Old);
+}
+
+#[test]
 fn a_purge_is_checked_before_it_counts() {
     let mut log = Log::formed();
     assert!(matches!(log.say(purge("/a")), Err(Refusal::NoSuchDistribution(_))));

@@ -14,18 +14,16 @@ use model::{Instance, LogPosition};
 use transport::{Links, Target};
 use wire::hello::Kind;
 
-/// The mesh epoch of this log. It rises when a mesh is recovered by force.
-const EPOCH: u16 = 0;
-
-/// The replica, as the group sees it. Entry 0 is the group's first membership: it falls on the
-/// position before the first.
+/// The replica, as the group sees it. The group's indexes are positions in one word, epoch and
+/// all: a recovered group goes on at the first index of its epoch, beyond every one before. Entry 0
+/// is the first membership of all: it falls on the position before the first.
 pub(crate) struct Applied(pub(crate) Arc<Replica>);
 
 impl Machine for Applied {
     fn apply(&self, entries: Vec<(u64, Bytes)>) -> Vec<Bytes> {
         let count = entries.len();
         let Some((first, _)) = entries.first() else { return Vec::new() };
-        let first = LogPosition::new(EPOCH, *first);
+        let first = LogPosition::from_packed(*first);
         let commands: Vec<Bytes> = entries.into_iter().map(|(_, command)| command).collect();
         self.0.apply(first, &commands).unwrap_or_else(|error| {
             tracing::error!(%error, "the log is no longer applied on this node");
@@ -35,7 +33,7 @@ impl Machine for Applied {
 
     fn snapshot(&self) -> (u64, Bytes) {
         let (position, snapshot) = self.0.snapshot();
-        (position.index(), snapshot)
+        (position.packed(), snapshot)
     }
 
     fn install(&self, _index: u64, snapshot: Bytes) -> Result<(), String> {
@@ -43,7 +41,7 @@ impl Machine for Applied {
     }
 
     fn applied(&self) -> u64 {
-        self.0.applied().index()
+        self.0.applied().packed()
     }
 }
 
@@ -104,7 +102,7 @@ impl follow::Group for Log {
         let group = self.group.clone();
         async move {
             let confirmed = group.confirm_leadership(patience).await;
-            confirmed.map(|index| LogPosition::new(EPOCH, index)).map_err(refusal)
+            confirmed.map(LogPosition::from_packed).map_err(refusal)
         }
         .boxed()
     }
@@ -117,7 +115,7 @@ impl follow::Group for Log {
         let group = self.group.clone();
         async move {
             let proposed = group.propose(command, patience).await;
-            let at = |(index, outcomes)| (LogPosition::new(EPOCH, index), outcomes);
+            let at = |(index, outcomes)| (LogPosition::from_packed(index), outcomes);
             proposed.map(at).map_err(refusal)
         }
         .boxed()

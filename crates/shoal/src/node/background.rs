@@ -23,6 +23,7 @@ use crate::host::Machine;
 use crate::journal::Journal;
 use crate::node::ground::Ground;
 use crate::node::stories::Stories;
+use crate::node::succession;
 use crate::roster::Roster;
 
 /// Facts about this node are said at most this often.
@@ -48,6 +49,7 @@ pub(super) fn start(
         tasks.spawn(task.map(Ok));
     };
     endless(autopilot::run(ground.group.clone(), roster, rules, || Machine.now()).boxed());
+    endless(succession::watch(ground.group.clone(), ground.replica.clone()).boxed());
     let following = follow.clone();
     endless(async move { follow::run(&following).await }.boxed());
     let looking = neighbours.clone();
@@ -134,6 +136,9 @@ impl Speaker {
                 facts.lease = self.follow.lease_age();
                 let (samples, violations) = self.canary.counts();
                 facts.canary = wire::gossip::Canary { samples, violations };
+                let heads = self.gossip.heard();
+                let heads = heads.values().map(|heard| heard.facts.applied);
+                self.follow.hear_of(heads.max().unwrap_or_default());
             }
             self.gossip.publish(&facts);
             tokio::time::sleep(PUBLISH).await;

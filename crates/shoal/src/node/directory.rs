@@ -10,22 +10,30 @@ use model::Instance;
 const FILE: &str = "instance";
 
 /// Opens `directory` and reads its instance, or draws one where it is new.
-pub(super) fn open(directory: &Path) -> anyhow::Result<Instance> {
+pub(crate) fn open(directory: &Path) -> anyhow::Result<Instance> {
     let place = directory.display();
     fs::create_dir_all(directory).with_context(|| format!("data directory {place}"))?;
-    let file = directory.join(FILE);
-    match fs::read_to_string(&file) {
-        Ok(text) => match u64::from_str_radix(text.trim(), 16) {
-            Ok(number) if number > 0 => check_writable(directory).map(|()| Instance(number)),
-            _ => {
-                bail!("{}: expected 16 hex digits. Move {place} away and join anew", file.display())
-            }
-        },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+    match read(directory)? {
+        Some(instance) => check_writable(directory).map(|()| instance),
+        None => {
             let instance = Instance(rand::random_range(1..u64::MAX));
             write(directory, FILE, &instance.to_string())?;
             Ok(instance)
         }
+    }
+}
+
+/// The instance of `directory`, unless it is new.
+pub(crate) fn read(directory: &Path) -> anyhow::Result<Option<Instance>> {
+    let (place, file) = (directory.display(), directory.join(FILE));
+    match fs::read_to_string(&file) {
+        Ok(text) => match u64::from_str_radix(text.trim(), 16) {
+            Ok(number) if number > 0 => Ok(Some(Instance(number))),
+            _ => {
+                bail!("{}: expected 16 hex digits. Move {place} away and join anew", file.display())
+            }
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| file.display().to_string()),
     }
 }

@@ -16,7 +16,7 @@ use crate::host::Machine;
 use crate::mesh::directory::Directory;
 use crate::mesh::raft::{Applied, Messages};
 use crate::mesh::switchboard::Switchboard;
-use crate::node::directory;
+use crate::node::{directory, succession};
 use crate::shelf::Shelf;
 
 /// What the stories need of a node before they begin.
@@ -60,6 +60,7 @@ impl Ground {
         let me = describe(config, identity, instance, links.local_addr())?;
         let group = open_group(config, &me, &links, &replica).await?;
         let shelf = Arc::new(Shelf::open(group.journal(), &replica).await?);
+        succession::check(&config.data_dir, &group, &replica)?;
         switchboard.connect_group(group.clone());
         let founded = Arc::new(AtomicBool::new(false));
         Ok(Ground { me, mesh, links, directory, switchboard, replica, group, founded, shelf })
