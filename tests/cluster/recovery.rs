@@ -33,12 +33,15 @@ async fn purged(stage: &Stage, through: &NodeName, target: &str) -> Result<Promi
     Promise::by_purge(stage, stage.mesh.node(through), target, Level::Fenced).await
 }
 
-/// Everybody who runs has come as far as that epoch.
+/// Everybody who runs has come as far as that epoch, and holds a lease in it.
 async fn is_in_epoch(stage: &Stage, epoch: u16) -> Result<()> {
     for node in stage.running() {
         eventually("the new epoch has arrived", async || {
-            let log = stage.status(node).await?.log;
-            ensure!(log.epoch == epoch, "{} is at {}", node.spec.name, log.applied);
+            let status = stage.status(node).await?;
+            let (who, at) = (node.spec.name.as_str(), status.log.applied);
+            ensure!(status.log.epoch == epoch, "{who} is at {at}");
+            let own = status.nodes.iter().find(|listed| listed.name == who);
+            ensure!(own.is_some_and(|own| !own.fenced), "{who} has no lease");
             Ok(())
         })
         .await?;
