@@ -1,8 +1,8 @@
 //! `shoal recover`: a mesh whose voters are lost goes on with what one disk still knows.
 //!
 //! It works on the data directory of a node that does not run, asks nobody, and changes nothing
-//! without `--yes`. What it writes is one snapshot in a new mesh epoch (`consensus::Remains`), which
-//! outranks everything any node has heard before.
+//! without `--yes`. What it writes is one snapshot in a new mesh epoch (`consensus::Remains`), and
+//! that outranks everything any node has heard before.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -12,8 +12,8 @@ use follow::Replica;
 use model::LogPosition;
 
 /// What the operator has to do, as `/readyz` has it.
-pub(crate) const ADVICE: &str = "the mesh was recovered by force without this node's vote: stop it, \
-     move `raft` and `instance` out of its data directory, and start it again";
+pub(crate) const ADVICE: &str = "the mesh was recovered by force without this node's vote: \
+     stop it, move `raft` and `instance` out of its data directory, and start it again";
 
 /// Whether the log of the group here is of an epoch that has ended.
 pub(crate) fn has_ended(group: &Group, replica: &Replica) -> bool {
