@@ -64,12 +64,12 @@ impl LogStore {
     }
 
     /// Entries from `start` on, without a gap, no more than about `bytes` of them; none at the end.
-    pub(crate) fn read_from(&self, start: u64, bytes: usize) -> Result<Vec<Entry>, StorageError> {
-        let entries = self.read(start, u64::MAX, bytes).map_err(unread)?;
+    pub(crate) fn read_from(&self, start: u64, bytes: usize) -> io::Result<Vec<Entry>> {
+        let entries = self.read(start, u64::MAX, bytes)?;
         let odd = (start..).zip(&entries).find(|(index, entry)| entry.log_id.index != *index);
         match odd {
             None => Ok(entries),
-            Some((index, _)) => Err(unread(hole(index))),
+            Some((index, _)) => Err(hole(index)),
         }
     }
 

@@ -7,6 +7,7 @@
 //! leaves the directory as it was, one after it leaves what the next start cleans up by itself.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,10 +48,10 @@ impl Remains {
         let mut log = LogStore::open(disk.clone()).map_err(|e| met(directory, e))?;
         let mut replica = Replica::open(disk.medium(), machine).await?;
         let journal = Journal::open(disk.clone()).await?;
-        apply_all(&log, &mut replica).await.map_err(|error| failed(directory, error))?;
-        let vote = log.read_vote().await.map_err(|error| failed(directory, error))?;
-        let state = replica.applied_state().await.map_err(|error| failed(directory, error))?;
-        let (applied, membership) = state;
+        apply_all(&log, &mut replica).await.map_err(|error| met(directory, error))?;
+        let vote = log.read_vote().await.map_err(|error| met(directory, unread(error)))?;
+        let state = replica.applied_state().await.map_err(|error| met(directory, unread(error)));
+        let (applied, membership) = state?;
         Ok(Remains {
             directory: directory.to_owned(),
             disk,
@@ -95,7 +96,8 @@ impl Remains {
         index: u64,
         state: Bytes,
     ) -> Result<(), ConsensusError> {
-        let last = self.log.get_log_state().await.map_err(|e| failed(&self.directory, e))?;
+        let last = self.log.get_log_state().await;
+        let last = last.map_err(|error| met(&self.directory, unread(error)))?;
         let last = last.last_log_id.max(self.applied);
         assert!(last.index() < Some(index), "the log reaches {last:?}, so {index} is no new start");
         let vote = Vote::new(self.term() + 1, me.0);
@@ -108,7 +110,8 @@ impl Remains {
             self.log.purge(log_id).await?;
             self.log.save_committed(Some(log_id)).await
         };
-        founded.await.map_err(|error| failed(&self.directory, error))?;
+        let unwritten = |error: StorageError| io::Error::other(error);
+        founded.await.map_err(|error| met(&self.directory, unwritten(error)))?;
         self.journal.replace(index, state).await?;
         self.disk.durable().await.map_err(|error| met(&self.directory, error))?;
         self.close().await;
@@ -123,23 +126,23 @@ impl Remains {
     }
 }
 
-async fn apply_all(log: &LogStore, replica: &mut Replica) -> Result<(), StorageError> {
+async fn apply_all(log: &LogStore, replica: &mut Replica) -> io::Result<()> {
     loop {
-        let (applied, _) = replica.applied_state().await?;
+        let (applied, _) = replica.applied_state().await.map_err(unread)?;
         let entries = log.read_from(applied.next_index(), APPLY_BYTES)?;
         if entries.is_empty() {
             return Ok(());
         }
-        replica.apply(entries).await?;
+        replica.apply(entries).await.map_err(unread)?;
     }
 }
 
-fn met(directory: &Path, error: std::io::Error) -> ConsensusError {
+fn met(directory: &Path, error: io::Error) -> ConsensusError {
     ConsensusError::met(directory, error)
 }
 
-fn failed(directory: &Path, error: StorageError) -> ConsensusError {
-    met(directory, std::io::Error::new(std::io::ErrorKind::InvalidData, error))
+fn unread(error: StorageError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 #[cfg(test)]
