@@ -44,6 +44,12 @@ impl Proof {
     pub(crate) fn age_at(self, now: Moment) -> Duration {
         self.age.saturating_add(now.since(self.at))
     }
+
+    /// What has that head is no better proven than this.
+    pub(crate) fn weaken(self, head: &mut Head, now: Moment) {
+        let older = self.age_at(now).saturating_sub(head.proof_age_at(now));
+        head.proof_age = head.proof_age.saturating_add(older);
+    }
 }
 
 /// The permission to send content out. It cannot be made outside the gate.

@@ -7,7 +7,7 @@
 use caching::Validators;
 use model::LogPosition;
 
-use crate::gate::{Gate, Judge};
+use crate::gate::{Gate, Judge, Proof};
 use crate::lookup::Copy;
 use crate::walk::Answered;
 use crate::want::Want;
@@ -32,8 +32,10 @@ enum Strength {
 
 /// What a 304 says.
 pub(crate) enum Confirmed<'a> {
-    /// The copy is still good, and as old as it was.
-    Good(&'a Copy),
+    /// The copy is still good, and as old as it was. Unless that 304 also says that every byte is
+    /// the same, it proves nothing of what this node has not applied, and the copy is no better
+    /// proven than it was.
+    Good(&'a Copy, Option<Proof>),
     /// The softened or doubtful copy is good again, as of that position (rule R14).
     GoodAgain(LogPosition),
     /// A purge has done away with the copy meanwhile.
@@ -73,6 +75,12 @@ pub(crate) fn confirmed<'a>(
         (Gate::Softened(..) | Gate::Unproven, Strength::Strong) => {
             Confirmed::GoodAgain(answer.head.as_of.min(judge.applied()))
         }
-        (Gate::Serve(_) | Gate::Softened(..) | Gate::Unproven, _) => Confirmed::Good(copy),
+        (Gate::Serve(permit), _) => {
+            let is_proven = caching::matches_strongly(ours, theirs);
+            Confirmed::Good(copy, (!is_proven).then_some(permit.proof()))
+        }
+        (Gate::Softened(..) | Gate::Unproven, _) => {
+            Confirmed::Good(copy, Some(Proof::of(&copy.object.head)))
+        }
     }
 }

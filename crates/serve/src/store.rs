@@ -20,7 +20,7 @@ use crate::account::Source;
 use crate::body::{BodyError, Chunk};
 use crate::collapse::Places;
 use crate::fill::{Brings, Fill, Opening, Sharing, Writer};
-use crate::gate::Judge;
+use crate::gate::{Judge, Proof};
 use crate::lookup::{self, Copy, Entry};
 use crate::renew::{self, Confirmed};
 use crate::resume;
@@ -57,13 +57,13 @@ pub(crate) async fn fetch(
         let renewed =
             match question.map(|question| renew::confirmed(&world, want, question, answer)) {
                 Some(Confirmed::Purged) => return writer.overtaken(),
-                Some(Confirmed::Good(copy)) => {
+                Some(Confirmed::Good(copy, proof)) => {
                     let as_of = copy.object.head.as_of.min(answer.head.as_of);
-                    fetch.renewed(stale.as_deref(), (as_of, copy.born_at), answer)
+                    fetch.renewed(stale.as_deref(), (as_of, copy.born_at, proof), answer)
                 }
                 Some(Confirmed::GoodAgain(as_of)) => {
                     let born_at = lookup::born_at(&answer.head);
-                    fetch.renewed(stale.as_deref(), (as_of, born_at), answer)
+                    fetch.renewed(stale.as_deref(), (as_of, born_at, None), answer)
                 }
                 Some(Confirmed::Another) | None => None,
             };
@@ -121,16 +121,17 @@ impl Fetch<'_> {
     }
 
     /// What a 304 makes of the stored `entry`: its content under a freshened head (RFC 9111
-    /// §4.3.4). None if the slices of a large object cannot be found under that head any more.
+    /// §4.3.4), proven by that 304 unless an older `proof` is all there is. None if the slices of a large object cannot be found under that head any more.
     fn renewed(
         &self,
         entry: Option<&Entry>,
-        (as_of, born_at): (LogPosition, Moment),
+        (as_of, born_at, proof): (LogPosition, Moment, Option<Proof>),
         answer: &Answered,
     ) -> Option<Renewed> {
         let entry = entry?;
         let object = &entry.copy()?.object;
-        let head = Head { as_of, ..caching::freshen(&object.head, &answer.head) };
+        let mut head = Head { as_of, ..caching::freshen(&object.head, &answer.head) };
+        proof.into_iter().for_each(|proof| proof.weaken(&mut head, self.world.host.now()));
         let terms = self.terms(&head).ok();
         let is_manifest = matches!(entry, Entry::Manifest(_));
         if is_manifest {
@@ -325,9 +326,7 @@ impl Fetch<'_> {
                 let rest = rest.ok_or(unfinished)?;
                 // Rule R3: the least of what is known of the parts.
                 head.as_of = head.as_of.min(rest.as_of);
-                let now = self.world.host.now();
-                let older = rest.proof.age_at(now).saturating_sub(head.proof_age_at(now));
-                head.proof_age = head.proof_age.saturating_add(older);
+                rest.proof.weaken(&mut head, self.world.host.now());
                 body = rest.body;
             }
         }

@@ -88,6 +88,30 @@ fn without_a_lease_nothing_weaker_than_a_strong_etag_confirms_a_copy() {
 }
 
 #[test]
+fn nothing_weaker_than_a_strong_etag_proves_a_copy_anew() {
+    let weak = ["etag:W/\"1\"", "last-modified:Sun, 06 Nov 1994 08:00:00 GMT"];
+    for validator in weak {
+        let lab = Lab::alone();
+        let lines = format!("cache-control:max-age=5|{validator}");
+        lab.origin.on("/a", Reply::new(&lines, "old"));
+        lab.get("n1", "/a").body();
+        lab.cut_off("n1");
+        lab.log_purge("/a");
+        lab.origin.by("/a", move |seen| {
+            let asks = ["if-none-match", "if-modified-since"];
+            match asks.iter().any(|field| seen.headers.contains_key(*field)) {
+                true => Reply::status(304, validator, ""),
+                false => Reply::new(&lines, "new"),
+            }
+        });
+        lab.wait(7);
+        assert_eq!(lab.get("n1", "/a").body(), "old", "{validator}: within a lease that may be");
+        lab.wait(4);
+        assert_eq!(lab.get("n1", "/a").body(), "new", "{validator}: after it may not");
+    }
+}
+
+#[test]
 fn without_a_lease_and_without_the_origin_there_is_no_answer() {
     let windows = "cache-control:max-age=10, stale-while-revalidate=600, stale-if-error=600";
     for lines in [FRESH, windows] {

@@ -1,13 +1,14 @@
 //! Heals: once faults stop, everything works again by itself.
 //!
 //! Within two leases every node holds a lease, and goes on holding one; a purge that is called
-//! through any node from then on is acknowledged as fenced, and with it all that stand before it in
-//! the log. A short lease is over sooner than voters elect a leader and children find a parent:
+//! through any node from then on is acknowledged as fenced if its caller waits for that, and with it
+//! all that stand before it in the log. A short lease is over sooner than voters elect a leader and children find a parent:
 //! they have as long as that takes.
 
 use std::time::Duration;
 
 use control::lease::wait_for;
+use model::Level;
 
 use super::{Case, Promise, Violation};
 use crate::history::Purge;
@@ -35,7 +36,8 @@ pub(crate) fn check(case: &Case<'_>) -> Vec<Violation> {
             broken.push(Violation { promise: Promise::Heals, at: *at, how });
         }
     }
-    let last = case.records.purges.iter().filter(|purge| purge.called >= healed);
+    let purges = case.records.purges.iter();
+    let last = purges.filter(|purge| purge.called >= healed && purge.level == Level::Fenced);
     broken.extend(last.filter_map(|purge| unfenced(case, purge, late)));
     broken
 }
