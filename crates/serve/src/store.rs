@@ -121,7 +121,8 @@ impl Fetch<'_> {
     }
 
     /// What a 304 makes of the stored `entry`: its content under a freshened head (RFC 9111
-    /// §4.3.4), proven by that 304 unless an older `proof` is all there is. None if the slices of a large object cannot be found under that head any more.
+    /// §4.3.4), proven by that 304 unless an older `proof` is all there is. None if the slices of a
+    /// large object cannot be found under that head any more.
     fn renewed(
         &self,
         entry: Option<&Entry>,

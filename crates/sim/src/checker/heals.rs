@@ -1,9 +1,9 @@
 //! Heals: once faults stop, everything works again by itself.
 //!
-//! Within two leases every node holds a lease, and goes on holding one; a purge that is called
-//! through any node from then on is acknowledged as fenced if its caller waits for that, and with it
-//! all that stand before it in the log. A short lease is over sooner than voters elect a leader and children find a parent:
-//! they have as long as that takes.
+//! Within two leases every node holds a lease, and goes on holding one. A purge that is called
+//! through any node from then on becomes fenced, and with it all that stand before it in the log.
+//! A short lease is over sooner than voters elect a leader and children find a parent: they have as
+//! long as that takes.
 
 use std::time::Duration;
 
