@@ -9,6 +9,7 @@ mod commands;
 mod judge;
 mod run;
 mod schedule;
+mod shortening;
 mod verdict;
 
 use std::path::{Path, PathBuf};
@@ -16,59 +17,47 @@ use std::time::Duration;
 
 use shoal::output;
 
-pub(crate) use judge::Offence;
-pub(crate) use run::{Outcome, run};
+pub(crate) use judge::{Offence, Violation};
+pub(crate) use run::{Manner, Outcome, run};
 pub(crate) use schedule::Schedule;
+pub(crate) use verdict::Growth;
+
+use shortening::Shortening;
 
 use crate::command::{down, up};
 use crate::scene::Scene;
 
-/// Finds a short schedule that still shows `offence`, in at most so many runs on fresh meshes.
+/// Finds a short schedule that still shows `violation`, in at most so many runs on fresh meshes.
 pub(crate) async fn shorten(
     failing: &Schedule,
-    offence: Offence,
-    state: &Path,
-    setting: &up::Setting,
+    violation: &Violation,
+    ground: &Ground<'_>,
     replays: usize,
 ) -> anyhow::Result<Schedule> {
-    let mut shortest = failing.clone();
-    let mut pieces = 2;
+    let mut search = Shortening::of(failing, violation.at_ms);
     for replay in 1..=replays {
-        let count = shortest.steps.len();
-        let Some(candidate) = without_a_piece(&shortest, pieces, replay) else { break };
-        let left = candidate.steps.len();
+        let Some(candidate) = search.candidate() else { break };
+        let (left, count) = (candidate.steps.len(), search.shortest().steps.len());
         output::note(format!("replay {replay} of {replays}: {left} faults instead of {count}"));
-        match shows(&candidate, offence, state, setting).await? {
-            true => shortest = candidate,
-            false if replay % pieces == 0 => pieces = (pieces * 2).min(shortest.steps.len().max(2)),
-            false => {}
+        match shows(&candidate, violation.offence, ground).await? {
+            true => search.fails(candidate),
+            false => search.holds(),
         }
     }
-    Ok(shortest)
+    Ok(search.shortest().clone())
 }
 
-/// The schedule without one of its pieces; nothing if there is nothing to leave out.
-fn without_a_piece(schedule: &Schedule, pieces: usize, turn: usize) -> Option<Schedule> {
-    let steps = &schedule.steps;
-    if steps.len() < 2 {
-        return None;
-    }
-    let size = steps.len().div_ceil(pieces);
-    let from = (turn % pieces * size).min(steps.len() - 1);
-    let to = (from + size).min(steps.len());
-    let kept = steps[..from].iter().chain(&steps[to..]).cloned().collect();
-    Some(schedule.with(kept))
+/// Where replays take place.
+pub(crate) struct Ground<'a> {
+    pub(crate) state: &'a Path,
+    pub(crate) setting: &'a up::Setting,
+    pub(crate) manner: &'a Manner,
 }
 
-async fn shows(
-    schedule: &Schedule,
-    offence: Offence,
-    state: &Path,
-    setting: &up::Setting,
-) -> anyhow::Result<bool> {
-    let scene = up::raise(state, setting).await?;
-    let outcome = run(&scene, schedule).await;
-    down::fall(state).await?;
+async fn shows(schedule: &Schedule, offence: Offence, ground: &Ground<'_>) -> anyhow::Result<bool> {
+    let scene = up::raise(ground.state, ground.setting).await?;
+    let outcome = run(&scene, schedule, ground.manner).await;
+    down::fall(ground.state).await?;
     Ok(outcome?.violations.iter().any(|violation| violation.offence == offence))
 }
 
@@ -97,29 +86,4 @@ pub(crate) fn place(seed: u64) -> PathBuf {
 /// How long a mesh may take to come together after the last fault: two leases.
 pub(crate) fn settling(scene: &Scene) -> Duration {
     scene.lease() * 2
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_piece_is_left_out_and_the_last_fault_stays() {
-        let steps: Vec<serde_json::Value> = (0..5_u64)
-            .map(|at_ms| {
-                serde_json::json!({ "at_ms": at_ms, "last_ms": 1,
-                    "fault": { "kind": "kill" }, "whom": ["a"] })
-            })
-            .collect();
-        let text = serde_json::json!({ "seed": 1, "for_ms": 9, "steps": steps });
-        let schedule: Schedule = serde_json::from_value(text).unwrap();
-        let left = |pieces, turn| {
-            let short = without_a_piece(&schedule, pieces, turn).unwrap();
-            short.steps.iter().map(|step| step.at_ms).collect::<Vec<u64>>()
-        };
-        assert_eq!(left(2, 1), [0, 1, 2]);
-        assert_eq!(left(2, 2), [3, 4]);
-        assert_eq!(left(5, 3), [0, 1, 2, 4]);
-        assert!(without_a_piece(&schedule.with(vec![]), 2, 1).is_none());
-    }
 }

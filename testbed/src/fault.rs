@@ -23,7 +23,7 @@ pub(crate) enum Direction {
 
 /// What is done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
+#[serde(rename_all = "kebab-case", tag = "kind")]
 pub(crate) enum Fault {
     /// SIGKILL; at the end it starts again on its disk.
     Kill,
@@ -52,6 +52,20 @@ pub(crate) enum Fault {
     /// The origin takes this much longer.
     OriginSlow { delay_ms: u64 },
 }
+
+/// The words of faults that last until they are healed.
+pub(crate) const LASTING: [&str; 10] = [
+    "kill",
+    "pause",
+    "partition",
+    "isolate",
+    "slow",
+    "loss",
+    "disk-full",
+    "clock",
+    "origin-error",
+    "origin-slow",
+];
 
 /// How narrow a slow node's ways are.
 const SLOW_BYTES_PER_SECOND: u64 = 1_000_000;

@@ -1,8 +1,9 @@
-//! The testbed as people use it, on every backend that this machine offers: up, load, faults, a
-//! short chaos run, down, and nothing left. What is skipped is said.
+//! The testbed as people use it, on every backend that this machine offers: up, load, faults,
+//! chaos, down, and nothing left. What is run and what is skipped is said.
 //!
-//! `TESTBED_CHAOS=5m cargo test -p testbed` makes chaos last longer, and `TESTBED_BACKENDS` names
-//! the backends on which it is run (`process` unless set; `process,netns,docker` for all).
+//! Chaos lasts eight seconds on plain processes; under `CI`, five minutes on every backend that is
+//! offered, side by side. `TESTBED_CHAOS=5m` and `TESTBED_BACKENDS=process,netns,docker` ask for
+//! that, or for something else.
 
 use std::io::Write;
 use std::path::Path;
@@ -96,6 +97,11 @@ impl Drop for Testbed {
         if self.state().exists() {
             drop(self.run(&["down"]));
         }
+        let out = self.directory.path().join("out");
+        if std::thread::panicking() && out.exists() {
+            self.directory.disable_cleanup(true);
+            say(&format!("schedule, outcome and logs of the failed run: {}", out.display()));
+        }
     }
 }
 
@@ -121,21 +127,7 @@ fn story(backend: &'static str) {
     testbed.well(&["fault", "heal"]);
     let inside = testbed.run(&["exec", "edge-us-1", "shoal", "status", "--json"]);
     assert!(inside.status.success(), "{}", text(&inside.stderr));
-    if is_for_chaos(backend) {
-        let last = std::env::var("TESTBED_CHAOS").unwrap_or_else(|_| "8s".into());
-        let chaos = ["chaos", "--seed", "3", "--for", &last, "--replays", "0", "--out", "out"];
-        let outcome = testbed.well(&chaos);
-        assert!(
-            outcome["bound"].as_u64().expect("a test has what it needs") > 0,
-            "nothing was promised: {outcome}"
-        );
-    }
     testbed.down();
-}
-
-fn is_for_chaos(backend: &str) -> bool {
-    let chosen = std::env::var("TESTBED_BACKENDS").unwrap_or_else(|_| "process".into());
-    chosen.split(',').any(|own| own == backend)
 }
 
 fn is_root() -> bool {
@@ -169,31 +161,119 @@ fn lacks_engine() -> Option<&'static str> {
     }
 }
 
+/// Why this backend is not offered here.
+fn lacks(backend: &str) -> Option<&'static str> {
+    match backend {
+        "netns" => lacks_emulator(),
+        "docker" => lacks_emulator().or_else(lacks_engine),
+        _process => None,
+    }
+}
+
 /// Said past the test harness, which would keep it to itself.
-fn skipped(backend: &str, why: &str) {
-    let said = writeln!(std::io::stderr(), "SKIPPED: the testbed's {backend} backend: {why}");
-    said.expect("standard error is open");
+fn say(words: &str) {
+    writeln!(std::io::stderr(), "{words}").expect("standard error is open");
+}
+
+fn story_if_offered(backend: &'static str) {
+    match lacks(backend) {
+        None => story(backend),
+        Some(why) => say(&format!("SKIPPED: the testbed's {backend} backend: {why}")),
+    }
 }
 
 #[test]
-fn a_mesh_of_processes_is_set_up_broken_judged_and_taken_away() {
-    story("process");
+fn a_mesh_of_processes_is_set_up_broken_and_taken_away() {
+    story_if_offered("process");
 }
 
 #[test]
 fn a_mesh_of_namespaces_is_set_up_broken_and_taken_away() {
-    match lacks_emulator() {
-        None => story("netns"),
-        Some(why) => skipped("netns", why),
-    }
+    story_if_offered("netns");
 }
 
 #[test]
 fn a_mesh_of_containers_is_set_up_broken_and_taken_away() {
-    match lacks_emulator().or_else(lacks_engine) {
-        None => story("docker"),
-        Some(why) => skipped("docker", why),
+    story_if_offered("docker");
+}
+
+/// What the environment asks for, or what is usual here, or what is usual under CI.
+fn asked(variable: &str, here: &str, under_ci: &str) -> String {
+    let is_ci = std::env::var("CI").is_ok_and(|value| !matches!(&*value, "" | "0" | "false"));
+    let usual = if is_ci { under_ci } else { here };
+    std::env::var(variable).unwrap_or_else(|_| usual.to_owned())
+}
+
+/// A backend, and what the judge says of it.
+fn trial(testbed: &Testbed, last: &str) -> Value {
+    let chaos = ["chaos", "--seed", "3", "--for", last, "--rate", "30", "--replays", "0"];
+    let outcome = testbed.well(&[&chaos[..], &["--out", "out"]].concat());
+    testbed.down();
+    outcome
+}
+
+#[test]
+fn chaos_finds_nothing_on_any_backend() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let last = asked("TESTBED_CHAOS", "8s", "5m");
+    let chosen = asked("TESTBED_BACKENDS", "process", "process,netns,docker");
+    let (offered, skipped): (Vec<_>, Vec<_>) = ["process", "netns", "docker"]
+        .into_iter()
+        .filter(|backend| chosen.split(',').any(|own| own == *backend))
+        .partition(|backend| lacks(backend).is_none());
+    for backend in skipped {
+        let why = lacks(backend).unwrap_or("");
+        say(&format!("SKIPPED: chaos on the testbed's {backend} backend: {why}"));
     }
+    say(&format!("chaos for {last} on {}", offered.join(", ")));
+    // They are set up one after the other, so that each is ready in time.
+    let testbeds: Vec<Testbed> = offered.into_iter().map(Testbed::new).collect();
+    testbeds.iter().for_each(Testbed::up);
+    std::thread::scope(|scope| {
+        let trials: Vec<_> = testbeds
+            .iter()
+            .map(|testbed| (testbed.backend, scope.spawn(|| trial(testbed, &last))))
+            .collect();
+        for (backend, trial) in trials {
+            let outcome = trial.join().expect("chaos finds nothing");
+            let promised = outcome["bound"].as_u64().expect("a test has what it needs");
+            assert!(promised > 0, "nothing was promised: {outcome}");
+            say(&format!("chaos on {backend} found nothing: {outcome}"));
+        }
+    });
+}
+
+/// Three faults, of which one matters.
+const FAULTS: &str = r#"{ "seed": 5, "for_ms": 9000, "steps": [
+  { "at_ms": 500, "last_ms": 2500, "whom": ["origin"],
+    "fault": { "kind": "origin-slow", "delay_ms": 5 } },
+  { "at_ms": 800, "last_ms": 2500, "whom": ["edge-us-1"],
+    "fault": { "kind": "slow", "delay_ms": 20 } },
+  { "at_ms": 1000, "last_ms": 2500, "whom": ["edge-eu-1"],
+    "fault": { "kind": "loss", "percent": 1.0 } } ] }"#;
+
+/// Purges are held back while the node is slow, and the judge is told otherwise.
+#[test]
+fn a_failing_run_leaves_the_one_fault_that_matters() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let testbed = Testbed::new("process");
+    let file = |name: &str| testbed.directory.path().join(name);
+    let json = |name: &str| -> Value {
+        let text = std::fs::read_to_string(file(name)).expect(name);
+        serde_json::from_str(&text).expect(name)
+    };
+    std::fs::write(file("faults.json"), FAULTS).expect("a test has what it needs");
+    let chaos = ["chaos", "--topology", "three.toml", "--schedule", "faults.json", "--out", "out"];
+    let output = testbed.run(&[&chaos[..], &["--mutant", "slow"]].concat());
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(!output.status.success(), "the judge did not notice: {said}");
+    assert_eq!(json("out/outcome.json")["violations"][0]["offence"], "stale", "{said}");
+    assert_eq!(json("out/schedule.json")["steps"].as_array().map(Vec::len), Some(3), "{said}");
+    assert!(file("out/logs/edge-us-1.txt").exists(), "no logs: {said}");
+    let shortest = json("out/shortest.json");
+    assert_eq!(shortest["steps"].as_array().map(Vec::len), Some(1), "{shortest} {said}");
+    assert_eq!(shortest["steps"][0]["fault"]["kind"], "slow", "{shortest}");
+    assert!(!testbed.state().exists(), "the state directory is left");
 }
 
 #[test]

@@ -90,7 +90,11 @@ async fn purge_on(stage: Arc<Stage>, control: Control, mut dice: StdRng, own: us
         request.idempotency_key =
             Some(format!("chaos-{own}-{turn}-{:016x}", rand::random::<u64>()));
         stage.acknowledged().sent += 1;
-        let after = match purge(&stage, &request, &mut dice).await {
+        let level = match stage.is_mutant() {
+            true => Some(Level::Fenced),
+            false => purge(&stage, &request, &mut dice).await,
+        };
+        let after = match level {
             Some(Level::Fenced) => {
                 stage.acknowledged().fenced += 1;
                 // A soft purge protects the origin; what it lets through is for the policy to say.

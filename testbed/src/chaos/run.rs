@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use model::NodeName;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -18,22 +19,35 @@ use super::catalogue::{self, Page};
 use super::commands::{self, Acknowledged};
 use super::judge::{Judge, Offence, Violation, Window};
 use super::schedule::{Schedule, Step};
-use super::verdict;
+use super::verdict::{self, Growth};
 use crate::control::{Ask, Control, Usage};
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::operator::Operator;
 use crate::scene::{Place, Scene};
 
 /// Viewers at each edge.
 const VIEWERS: usize = 3;
-/// Pause between a viewer's requests.
-const PAUSE: Duration = Duration::from_millis(25);
 /// How long a viewer waits for the end of an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Viewers before the first measurement, and after the mesh has settled.
 const WARM: Duration = Duration::from_secs(3);
-/// How long connections may take to close after the last viewer.
-const COOL: Duration = Duration::from_secs(6);
+
+/// How a schedule is run.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Manner {
+    /// Requests per second at each edge.
+    #[arg(long, default_value_t = 100.0, value_name = "RATE", value_parser = rate)]
+    pub(crate) rate: f64,
+    /// While a fault of this kind lasts, purges are not sent, and the judge is told that they are
+    /// fenced: to see that it notices.
+    #[arg(long, hide = true, value_parser = PossibleValuesParser::new(fault::LASTING))]
+    pub(crate) mutant: Option<String>,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok().filter(|rate| (0.1..=10_000.0).contains(rate));
+    rate.ok_or_else(|| "expected 0.1 to 10000 requests per second".into())
+}
 
 /// What came of a run.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -52,8 +66,13 @@ pub(crate) struct Outcome {
     pub(crate) purges_fenced: u64,
     pub(crate) purges_unknown: u64,
     pub(crate) configurations: u64,
-    /// After the last command, with all faults healed, until everybody agreed.
+    /// From the end of the last fault until everybody lived, held a lease and kept up.
     pub(crate) settled_ms: u64,
+    /// From the answer to the last command until everybody had applied the same.
+    #[serde(default)]
+    pub(crate) agreed_ms: u64,
+    #[serde(default)]
+    pub(crate) growth: Growth,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -63,6 +82,9 @@ pub(super) struct Stage {
     pub(super) operator: Operator,
     pub(super) judge: Mutex<Judge>,
     pub(super) acknowledged: Mutex<Acknowledged>,
+    manner: Manner,
+    /// Kinds of faults that last at the moment.
+    lasting: Mutex<Vec<&'static str>>,
     /// Purges and changes end first, viewers last.
     pub(super) commands_end: CancellationToken,
     viewers_end: CancellationToken,
@@ -76,10 +98,35 @@ impl Stage {
     pub(super) fn acknowledged(&self) -> MutexGuard<'_, Acknowledged> {
         self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn lasting(&self) -> MutexGuard<'_, Vec<&'static str>> {
+        self.lasting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begins(&self, word: &'static str) {
+        self.lasting().push(word);
+    }
+
+    fn ends(&self, word: &str) {
+        let mut lasting = self.lasting();
+        if let Some(own) = lasting.iter().position(|other| *other == word) {
+            lasting.swap_remove(own);
+        }
+    }
+
+    /// Whether purges are held back now, against all promises.
+    pub(super) fn is_mutant(&self) -> bool {
+        let mutant = self.manner.mutant.as_deref();
+        mutant.is_some_and(|mutant| self.lasting().contains(&mutant))
+    }
 }
 
 /// Runs `schedule` on what stands.
-pub(crate) async fn run(scene: &Scene, schedule: &Schedule) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(
+    scene: &Scene,
+    schedule: &Schedule,
+    manner: &Manner,
+) -> anyhow::Result<Outcome> {
     let control = Control::open(scene).await?;
     catalogue::arrange(&control).await?;
     let stage = Arc::new(Stage {
@@ -87,6 +134,8 @@ pub(crate) async fn run(scene: &Scene, schedule: &Schedule) -> anyhow::Result<Ou
         operator: Operator::of(scene)?,
         judge: Mutex::new(Judge::new()),
         acknowledged: Mutex::default(),
+        manner: manner.clone(),
+        lasting: Mutex::default(),
         commands_end: CancellationToken::new(),
         viewers_end: CancellationToken::new(),
     });
@@ -98,24 +147,33 @@ pub(crate) async fn run(scene: &Scene, schedule: &Schedule) -> anyhow::Result<Ou
     sleep(WARM).await;
     let before: Vec<(NodeName, Usage)> = control.ask(&Ask::Resources).await?;
     let orders = commands::start(&stage, schedule.seed).await?;
+    let began = Instant::now();
     play(&stage, schedule).await?;
+    let settled = verdict::settle(&stage, Instant::now()).await;
+    sleep_until(began + Duration::from_millis(schedule.for_ms)).await;
     stage.commands_end.cancel();
     commands::finish(orders).await;
-    control.heal(None).await?;
-    let settled = verdict::settle(&stage).await;
+    let agreed = verdict::agree(&stage).await;
     sleep(WARM).await;
     stage.viewers_end.cancel();
     while viewers.join_next().await.is_some() {}
     verdict::commands_survive(&stage).await;
     verdict::canary_is_silent(&stage).await;
-    sleep(COOL).await;
-    let after: Vec<(NodeName, Usage)> = control.ask(&Ask::Resources).await?;
-    verdict::nothing_leaks(&stage, &before, &after);
+    let growth = verdict::nothing_leaks(&stage, &control, &before).await?;
     verdict::nobody_died(&stage, &control.ask(&Ask::Roll).await?);
-    Ok(outcome(&stage, schedule, settled))
+    Ok(Outcome {
+        settled_ms: ms(settled),
+        agreed_ms: ms(agreed),
+        growth,
+        ..outcome(&stage, schedule)
+    })
 }
 
-fn outcome(stage: &Stage, schedule: &Schedule, settled: Duration) -> Outcome {
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn outcome(stage: &Stage, schedule: &Schedule) -> Outcome {
     let (mut judge, acknowledged) = (stage.judge(), stage.acknowledged());
     Outcome {
         seed: schedule.seed,
@@ -130,24 +188,24 @@ fn outcome(stage: &Stage, schedule: &Schedule, settled: Duration) -> Outcome {
         purges_fenced: acknowledged.fenced,
         purges_unknown: acknowledged.unknown,
         configurations: acknowledged.changes,
-        settled_ms: u64::try_from(settled.as_millis()).unwrap_or(u64::MAX),
         violations: std::mem::take(&mut judge.violations),
+        ..Outcome::default()
     }
 }
 
 /// One viewer.
 async fn view(stage: Arc<Stage>, edge: Place, mut dice: StdRng) {
+    let pause = Duration::from_secs_f64(VIEWERS as f64 / stage.manner.rate);
     while !stage.viewers_end.is_cancelled() {
         let page = Page::draw(&mut dice);
         let sight = look(&edge.name, edge.http, page.host(), &page.path(), PATIENCE).await;
         stage.judge().hear(page, &sight);
-        let pause = PAUSE.mul_f64(dice.random_range(0.5..1.5));
         // Who finds nobody there does not try a thousand times a second.
-        sleep(pause).await;
+        sleep(pause.mul_f64(dice.random_range(0.5..1.5))).await;
     }
 }
 
-/// Faults, each in its own time.
+/// Faults, each in its own time, until the last has ended.
 async fn play(stage: &Arc<Stage>, schedule: &Schedule) -> anyhow::Result<()> {
     let began = Instant::now();
     let mut steps = JoinSet::new();
@@ -158,8 +216,8 @@ async fn play(stage: &Arc<Stage>, schedule: &Schedule) -> anyhow::Result<()> {
     while let Some(step) = steps.join_next().await {
         step??;
     }
-    sleep_until(began + Duration::from_millis(schedule.for_ms)).await;
-    Ok(())
+    // What was inflicted by hand before the run ends with it.
+    Control::open(&stage.scene).await?.heal(None).await
 }
 
 async fn strike(stage: &Stage, began: Instant, step: Step) -> anyhow::Result<()> {
@@ -178,10 +236,12 @@ async fn strike(stage: &Stage, began: Instant, step: Step) -> anyhow::Result<()>
         judge.windows.push(window);
         judge.windows.len() - 1
     };
-    let lasts = step.fault.lasts();
+    let (word, lasts) = (step.fault.word(), step.fault.lasts());
     let id = control.inflict(step.fault, words, None).await?;
     if lasts {
+        stage.begins(word);
         sleep(Duration::from_millis(step.last_ms)).await;
+        stage.ends(word);
         control.heal(Some(id)).await?;
     }
     stage.judge().windows[number].end = Some(Instant::now() + stage.scene.lease());

@@ -67,9 +67,11 @@ impl Schedule {
         Ok(())
     }
 
-    /// The same with these steps only.
+    /// The same with these steps only, and no longer than they need.
     pub(crate) fn with(&self, steps: Vec<Step>) -> Schedule {
-        Schedule { steps, ..self.clone() }
+        let ends = steps.iter().map(|step| step.at_ms.saturating_add(step.last_ms));
+        let needed = ends.max().unwrap_or(0).saturating_add(CALM_MS);
+        Schedule { seed: self.seed, for_ms: self.for_ms.min(needed), steps }
     }
 }
 

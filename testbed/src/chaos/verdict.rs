@@ -8,13 +8,14 @@ use admin::view::{Invalidations, Status};
 use futures_util::future::join_all;
 use http::Method;
 use model::NodeName;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::judge::Offence;
 use super::run::{Stage, accuse};
 use super::settling;
-use crate::control::{Roll, Usage};
+use crate::control::{Ask, Control, Roll, Usage};
 use crate::crew::Condition;
 
 /// How long is looked at most, to say when it came together at last.
@@ -23,34 +24,75 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Purges that a node lists.
 const LISTED_MAX: usize = 900;
-/// More than before of these is no leak yet: pools and caches breathe.
-const DESCRIPTORS: u64 = 64;
-const MEMORY_KIB: u64 = 192 * 1024;
+/// How long nodes may take to let go of what the viewers of a run needed.
+const COOLED: Duration = Duration::from_secs(40);
+const COOL_EVERY: Duration = Duration::from_millis(500);
+/// So much more than before is no leak: pools breathe, caches fill up to their limit.
+const ALLOWED: Growth =
+    Growth { descriptors: 32, sockets: 16, threads: 16, memory_kib: 128 * 1_024 };
 
-/// Waits until everybody lives, agrees, and is fenced no more; how long that took.
-pub(super) async fn settle(stage: &Stage) -> Duration {
-    let began = Instant::now();
+/// What a node used more after a run than before it; of all nodes, the most of each.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Growth {
+    pub(crate) descriptors: u64,
+    pub(crate) sockets: u64,
+    pub(crate) threads: u64,
+    pub(crate) memory_kib: u64,
+}
+
+/// What nodes must have applied to be together.
+#[derive(Clone, Copy)]
+enum Level {
+    /// Whatever anybody had when all were asked before: commands go on.
+    AsBefore,
+    /// The same, all of them: the last command has been answered.
+    Equal,
+}
+
+/// Waits until everybody lives, is fenced no more and keeps up, while commands go on; how long
+/// that took from `calm`, the end of the last fault.
+pub(super) async fn settle(stage: &Stage, calm: Instant) -> Duration {
+    come_together(stage, Level::AsBefore, calm, "the last fault").await
+}
+
+/// Waits until everybody has the same; how long that took from the answer to the last command.
+pub(super) async fn agree(stage: &Stage) -> Duration {
+    come_together(stage, Level::Equal, Instant::now(), "the last command").await
+}
+
+async fn come_together(stage: &Stage, level: Level, since: Instant, after: &str) -> Duration {
+    let allowed = settling(&stage.scene);
+    let mut before = u64::MAX;
     loop {
         let asked = stage.scene.nodes.iter().map(|place| stage.operator.status(place));
         let views = join_all(asked).await;
-        let took = began.elapsed();
-        let Err(what) = together(stage, &views) else {
-            let allowed = settling(&stage.scene);
+        let took = since.elapsed();
+        let verdict = together(stage, level, before, &views);
+        let applied = views.iter().flatten().map(|view| view.log.applied_index);
+        before = applied.max().unwrap_or(u64::MAX);
+        let Err(what) = verdict else {
             if took > allowed {
-                let text = format!("settled only after {} ms", took.as_millis());
+                let (took, allowed) = (took.as_millis(), allowed.as_millis());
+                let text = format!("together only {took} ms after {after}: allowed are {allowed}");
                 accuse(stage, Offence::Unsettled, text);
             }
             return took;
         };
         if took > LOOKED {
-            accuse(stage, Offence::Unsettled, what);
+            let text = format!("{} s after {after}: {what}", took.as_secs());
+            accuse(stage, Offence::Unsettled, text);
             return took;
         }
         sleep(LOOK_EVERY).await;
     }
 }
 
-fn together(stage: &Stage, views: &[anyhow::Result<Status>]) -> Result<(), String> {
+fn together(
+    stage: &Stage,
+    level: Level,
+    before: u64,
+    views: &[anyhow::Result<Status>],
+) -> Result<(), String> {
     let mut applied = BTreeSet::new();
     for (place, view) in stage.scene.nodes.iter().zip(views) {
         let name = &place.name;
@@ -67,9 +109,11 @@ fn together(stage: &Stage, views: &[anyhow::Result<Status>]) -> Result<(), Strin
         }
         applied.insert(view.log.applied_index);
     }
-    match applied.len() {
-        1 => Ok(()),
-        _differ => Err(format!("applied differs: {applied:?}")),
+    let least = applied.first().copied().unwrap_or(0);
+    match level {
+        Level::AsBefore if least >= before => Ok(()),
+        Level::Equal if applied.len() == 1 => Ok(()),
+        Level::AsBefore | Level::Equal => Err(format!("applied differs: {applied:?}")),
     }
 }
 
@@ -131,21 +175,68 @@ pub(super) fn nobody_died(stage: &Stage, roll: &Roll) {
     }
 }
 
-pub(super) fn nothing_leaks(
+/// Waits until every node uses no more than before, but for what breathes; what the most of each
+/// was that any node used more.
+pub(super) async fn nothing_leaks(
     stage: &Stage,
+    control: &Control,
     before: &[(NodeName, Usage)],
-    after: &[(NodeName, Usage)],
-) {
+) -> anyhow::Result<Growth> {
+    let began = Instant::now();
+    loop {
+        let after: Vec<(NodeName, Usage)> = control.ask(&Ask::Resources).await?;
+        let (growth, leaks) = compare(before, &after);
+        if leaks.is_empty() {
+            return Ok(growth);
+        }
+        if began.elapsed() > COOLED {
+            leaks.into_iter().for_each(|leak| accuse(stage, Offence::Leak, leak));
+            return Ok(growth);
+        }
+        sleep(COOL_EVERY).await;
+    }
+}
+
+/// What nodes use more than before, at most, and where that is too much.
+fn compare(before: &[(NodeName, Usage)], after: &[(NodeName, Usage)]) -> (Growth, Vec<String>) {
+    let (mut growth, mut leaks) = (Growth::default(), Vec::new());
     for (name, now) in after {
         let Some((_, then)) = before.iter().find(|(other, _)| other == name) else { continue };
-        for (what, then, now, more) in [
-            ("descriptors", then.descriptors, now.descriptors, DESCRIPTORS),
-            ("sockets", then.sockets, now.sockets, DESCRIPTORS),
-            ("KiB of memory", then.memory_kib, now.memory_kib, MEMORY_KIB),
+        let Growth { descriptors, sockets, threads, memory_kib } = &mut growth;
+        for (what, most, then, now, allowed) in [
+            ("descriptors", descriptors, then.descriptors, now.descriptors, ALLOWED.descriptors),
+            ("sockets", sockets, then.sockets, now.sockets, ALLOWED.sockets),
+            ("threads", threads, then.threads, now.threads, ALLOWED.threads),
+            ("KiB of memory", memory_kib, then.memory_kib, now.memory_kib, ALLOWED.memory_kib),
         ] {
-            if now > then + more {
-                accuse(stage, Offence::Leak, format!("{name}: {now} {what}, {then} before"));
+            let more = now.saturating_sub(then);
+            *most = (*most).max(more);
+            if more > allowed {
+                leaks.push(format!("{name}: {now} {what}, {then} before, {allowed} more allowed"));
             }
         }
+    }
+    (growth, leaks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leak_is_more_than_what_breathes() {
+        let used = |descriptors, memory_kib| {
+            let usage = Usage { descriptors, memory_kib, ..Usage::default() };
+            vec![("a".parse::<NodeName>().unwrap(), usage)]
+        };
+        let (growth, leaks) = compare(&used(20, 1_000), &used(20 + ALLOWED.descriptors, 900));
+        assert_eq!(
+            (growth.descriptors, growth.memory_kib, leaks.len()),
+            (ALLOWED.descriptors, 0, 0)
+        );
+        let (_, leaks) = compare(&used(20, 1_000), &used(20, 1_001 + ALLOWED.memory_kib));
+        assert!(leaks.len() == 1 && leaks[0].contains("KiB of memory"), "{leaks:?}");
+        let restarted = vec![("b".parse::<NodeName>().unwrap(), Usage::default())];
+        assert!(compare(&used(1, 1), &restarted).1.is_empty());
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use shoal::output::{self, BAD, BOLD, GOOD, paint};
 
-use crate::chaos::{self, Outcome, Schedule};
+use crate::chaos::{self, Ground, Growth, Manner, Outcome, Schedule};
 use crate::cli::{Context, duration};
 use crate::command::{down, up};
 use crate::scene::Scene;
@@ -34,23 +34,24 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 6)]
     replays: usize,
     #[command(flatten)]
+    manner: Manner,
+    #[command(flatten)]
     setting: up::Setting,
 }
 
 /// Runs the command. A violation makes it fail.
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let given = arguments.schedule.as_deref().map(Schedule::load).transpose()?;
     let standing = Scene::load(&context.state).ok();
     let stood = standing.is_some();
     let scene = match standing {
         Some(scene) => scene,
         None => up::raise(&context.state, &arguments.setting).await?,
     };
-    let schedule = match &arguments.schedule {
-        Some(file) => Schedule::load(file)?,
-        None => Schedule::draw(&scene, arguments.seed, arguments.last),
-    };
+    let draw = || Schedule::draw(&scene, arguments.seed, arguments.last);
+    let schedule = given.unwrap_or_else(draw);
     let out = arguments.out.clone().unwrap_or_else(|| chaos::place(schedule.seed));
-    let ran = chaos::run(&scene, &schedule).await;
+    let ran = chaos::run(&scene, &schedule, &arguments.manner).await;
     if let Ok(outcome) = &ran {
         chaos::keep(&scene, &out, &schedule, outcome)?;
     }
@@ -65,10 +66,9 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     let Some(first) = outcome.violations.first() else { return Ok(ExitCode::SUCCESS) };
     let mut state = context.state.clone().into_os_string();
     state.push("-replay");
-    let setting = setting(&scene, arguments);
-    let replays = arguments.replays;
-    let short =
-        chaos::shorten(&schedule, first.offence, &PathBuf::from(state), &setting, replays).await?;
+    let (state, setting) = (PathBuf::from(state), setting(&scene, arguments));
+    let ground = Ground { state: &state, setting: &setting, manner: &arguments.manner };
+    let short = chaos::shorten(&schedule, first, &ground, arguments.replays).await?;
     short.save(&out.join("shortest.json"))?;
     output::note(format!(
         "the shortest schedule found has {} of {} faults: {}",
@@ -99,13 +99,19 @@ fn tell(outcome: &Outcome, out: &std::path::Path) {
         "{answers} answers judged, {bound} bound by a promise, {excused} errors within windows"
     ));
     output::line(format!(
-        "{} purges ({} fenced, {} unknown), {} configurations; together {:.1} s after the \
-         last command",
-        outcome.purges,
-        outcome.purges_fenced,
-        outcome.purges_unknown,
-        outcome.configurations,
-        outcome.settled_ms as f64 / 1_000.0
+        "{} purges ({} fenced, {} unknown), {} configurations",
+        outcome.purges, outcome.purges_fenced, outcome.purges_unknown, outcome.configurations,
+    ));
+    output::line(format!(
+        "together {:.1} s after the last fault, the same everywhere {:.1} s after the last command",
+        outcome.settled_ms as f64 / 1_000.0,
+        outcome.agreed_ms as f64 / 1_000.0
+    ));
+    let Growth { descriptors, sockets, threads, memory_kib } = outcome.growth;
+    output::line(format!(
+        "afterwards no node used more than {descriptors} descriptors, {sockets} sockets, \
+         {threads} threads and {} MiB more than before",
+        memory_kib / 1_024
     ));
     for violation in violations.iter().take(SHOWN) {
         let at = violation.at_ms as f64 / 1_000.0;
