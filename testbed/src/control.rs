@@ -118,7 +118,8 @@ impl Control {
         self.ask(&Ask::Inflict { fault, whom, last_ms }).await
     }
 
-    pub(crate) async fn heal(&self, id: Option<u64>) -> anyhow::Result<()> {
+    /// How many faults ended: one that is over already, or that never was, is none.
+    pub(crate) async fn heal(&self, id: Option<u64>) -> anyhow::Result<usize> {
         self.ask(&Ask::Heal { id }).await
     }
 

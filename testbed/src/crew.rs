@@ -1,8 +1,7 @@
 //! The crew: the node processes of one scene, however they are enclosed, and what can be done to
-//! each: start, kill, end in good order, freeze, give another clock, fill its disk.
+//! each: start, kill, end in good order, freeze, give another clock, fill its disk or slow it down.
 //!
-//! Every node is the real program with its real flags. Its disk is a small file system of its own
-//! where we are root, so that it can be full.
+//! Every node is the real program with its real flags.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,10 +15,10 @@ use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::disk::{self, Pace};
 use crate::engine::{Engine, Order};
 use crate::plug::Plug;
 use crate::scene::{Backend, Place, Scene};
-use crate::tool;
 use crate::topology::Mesh;
 
 /// Where Debian puts what changes the speed of clocks.
@@ -27,8 +26,6 @@ const CLOCK_LIBRARIES: [&str; 2] = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
 ];
-/// How large a node's disk is.
-const DISK: &str = "size=128m";
 /// How long a node may take to end in good order.
 const END: Duration = Duration::from_secs(45);
 /// How long a node may take to become ready.
@@ -48,6 +45,7 @@ struct Member {
     place: Place,
     program: PathBuf,
     clock_rate: Option<f64>,
+    disk: Option<Pace>,
     run: Option<Run>,
     frozen: bool,
 }
@@ -87,6 +85,7 @@ impl Crew {
             place: place.clone(),
             program: program.to_owned(),
             clock_rate: None,
+            disk: None,
             run: None,
             frozen: false,
         };
@@ -99,12 +98,7 @@ impl Crew {
     pub(crate) async fn prepare(&self) -> anyhow::Result<()> {
         std::fs::create_dir_all(self.scene.state.join("logs"))?;
         for name in self.members.keys() {
-            let disk = self.scene.home(name).join("disk");
-            std::fs::create_dir_all(&disk)?;
-            if tool::is_root() {
-                let disk = disk.display().to_string();
-                tool::run("mount", &["-t", "tmpfs", "-o", DISK, "tmpfs", &disk]).await?;
-            }
+            disk::make(&self.scene.home(name)).await?;
         }
         Ok(())
     }
@@ -172,8 +166,13 @@ impl Crew {
             }
         };
         std::fs::write(self.scene.home(name).join("pid"), run.id.to_string())?;
-        self.member(name)?.run = Some(run);
-        Ok(())
+        let (id, scene) = (run.id, self.scene.clone());
+        let member = self.member(name)?;
+        member.run = Some(run);
+        match member.disk {
+            Some(pace) => disk::set_pace(&scene, name, id, Some(pace)),
+            None => Ok(()),
+        }
     }
 
     /// SIGKILL: no goodbye, nothing flushed.
@@ -260,18 +259,15 @@ impl Crew {
         Ok(())
     }
 
-    /// Takes the last free byte of a node's disk.
-    pub(crate) fn fill_disk(&self, name: &NodeName) -> anyhow::Result<()> {
-        ensure!(tool::is_root(), "a disk of its own, to be filled, a node has only under root");
-        let ballast = self.scene.home(name).join("disk").join("ballast");
-        let mut file = File::create(ballast)?;
-        let piece = vec![0; 64 * 1024];
-        while std::io::Write::write_all(&mut file, &piece).is_ok() {}
-        Ok(())
-    }
-
-    pub(crate) fn free_disk(&self, name: &NodeName) {
-        drop(std::fs::remove_file(self.scene.home(name).join("disk").join("ballast")));
+    /// From now on, also after its next start, its disk is so slow; as usual if no pace is given.
+    pub(crate) fn set_disk(&mut self, name: &NodeName, pace: Option<Pace>) -> anyhow::Result<()> {
+        let scene = self.scene.clone();
+        let member = self.member(name)?;
+        member.disk = pace;
+        match &member.run {
+            Some(run) => disk::set_pace(&scene, name, run.id, pace),
+            None => Ok(()),
+        }
     }
 
     /// The process of a node on this machine.

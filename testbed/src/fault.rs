@@ -8,6 +8,8 @@ use model::NodeName;
 use serde::{Deserialize, Serialize};
 use shoal::local::{Matrix, Shape};
 
+use crate::disk::Pace;
+
 /// Which direction of a node is cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
@@ -45,6 +47,11 @@ pub(crate) enum Fault {
     Upgrade { program: std::path::PathBuf },
     /// No byte is left on its disk.
     DiskFull,
+    /// Whatever it reads from and writes to its disk takes long.
+    SlowDisk {
+        #[serde(flatten)]
+        pace: Pace,
+    },
     /// It starts again with clocks at another speed.
     Clock { rate: f64 },
     /// The origin answers 503.
@@ -54,7 +61,7 @@ pub(crate) enum Fault {
 }
 
 /// The words of faults that last until they are healed.
-pub(crate) const LASTING: [&str; 10] = [
+pub(crate) const LASTING: [&str; 11] = [
     "kill",
     "pause",
     "partition",
@@ -62,6 +69,7 @@ pub(crate) const LASTING: [&str; 10] = [
     "slow",
     "loss",
     "disk-full",
+    "slow-disk",
     "clock",
     "origin-error",
     "origin-slow",
@@ -84,10 +92,66 @@ impl Fault {
             Fault::Rolling => "rolling",
             Fault::Upgrade { .. } => "upgrade",
             Fault::DiskFull => "disk-full",
+            Fault::SlowDisk { .. } => "slow-disk",
             Fault::Clock { .. } => "clock",
             Fault::OriginError => "origin-error",
             Fault::OriginSlow { .. } => "origin-slow",
         }
+    }
+
+    /// How it was asked for, beyond its word; empty if there is nothing more to say.
+    pub(crate) fn options(&self) -> String {
+        match self {
+            Fault::Isolate { direction: Direction::In } => "--direction in".into(),
+            Fault::Isolate { direction: Direction::Out } => "--direction out".into(),
+            Fault::Slow { delay_ms } | Fault::OriginSlow { delay_ms } => {
+                format!("--delay {delay_ms}ms")
+            }
+            Fault::Loss { percent } => format!("--percent {percent:.1}"),
+            Fault::SlowDisk { pace: Pace { operations: Some(operations), .. } } => {
+                format!("--delay {}ms", 1_000 / operations.max(&1))
+            }
+            Fault::SlowDisk { pace: Pace { bytes, .. } } => {
+                format!("--rate {}", bytes.unwrap_or(0))
+            }
+            Fault::Clock { rate } => format!("--rate {rate:.3}"),
+            Fault::Upgrade { program } => format!("--program {}", program.display()),
+            Fault::Isolate { direction: Direction::Both }
+            | Fault::Kill
+            | Fault::Pause
+            | Fault::Partition
+            | Fault::Restart
+            | Fault::Rolling
+            | Fault::DiskFull
+            | Fault::OriginError => String::new(),
+        }
+    }
+
+    /// Whether it can be done to nodes, and to origins.
+    pub(crate) fn suits(&self) -> (bool, bool) {
+        match self {
+            Fault::Kill
+            | Fault::Partition
+            | Fault::Isolate { .. }
+            | Fault::Slow { .. }
+            | Fault::Loss { .. } => (true, true),
+            Fault::OriginError | Fault::OriginSlow { .. } => (false, true),
+            Fault::Pause
+            | Fault::Restart
+            | Fault::Rolling
+            | Fault::Upgrade { .. }
+            | Fault::DiskFull
+            | Fault::SlowDisk { .. }
+            | Fault::Clock { .. } => (true, false),
+        }
+    }
+
+    /// Whether it is drawn into the network, and nothing else.
+    pub(crate) fn is_network(&self) -> bool {
+        matches!(
+            self,
+            Fault::Partition | Fault::Isolate { .. } | Fault::Slow { .. } | Fault::Loss { .. }
+        )
     }
 
     /// Whether it lasts until it is healed, or is over when it has happened.
@@ -101,6 +165,7 @@ impl Fault {
             | Fault::Slow { .. }
             | Fault::Loss { .. }
             | Fault::DiskFull
+            | Fault::SlowDisk { .. }
             | Fault::Clock { .. }
             | Fault::OriginError
             | Fault::OriginSlow { .. } => true,
@@ -140,6 +205,7 @@ impl Fault {
             | Fault::Rolling
             | Fault::Upgrade { .. }
             | Fault::DiskFull
+            | Fault::SlowDisk { .. }
             | Fault::Clock { .. }
             | Fault::OriginError
             | Fault::OriginSlow { .. } => {}

@@ -8,6 +8,7 @@ mod cli;
 mod command;
 mod control;
 mod crew;
+mod disk;
 mod engine;
 mod fault;
 mod keeper;

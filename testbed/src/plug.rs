@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use anyhow::{Context, bail};
 use model::NodeName;
 
+use crate::disk;
 use crate::scene::{Backend, Place, Scene};
 use crate::tool;
 use crate::tunnel::{MTU, Tunnels};
@@ -95,12 +96,7 @@ pub(crate) async fn sweep(scene: &Scene) -> anyhow::Result<()> {
             }
         }
     }
-    if tool::is_root() {
-        for place in &scene.nodes {
-            let disk = scene.home(&place.name).join("disk").display().to_string();
-            tool::attempt("umount", &["--lazy", &disk]).await;
-        }
-    }
+    disk::sweep(scene).await;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -127,7 +128,39 @@ fn story(backend: &'static str) {
     testbed.well(&["fault", "heal"]);
     let inside = testbed.run(&["exec", "edge-us-1", "shoal", "status", "--json"]);
     assert!(inside.status.success(), "{}", text(&inside.stderr));
+    a_slow_disk_is_waited_for(&testbed);
     testbed.down();
+}
+
+/// The only voter writes every command to its disk before it counts.
+fn a_slow_disk_is_waited_for(testbed: &Testbed) {
+    let usual = commit(testbed);
+    let slow = testbed.run(&["fault", "slow-disk", "mid-eu-1", "--delay", "200ms"]);
+    if !slow.status.success() {
+        let why = text(&slow.stderr);
+        assert!(why.contains("cannot be slow here"), "{why}");
+        return say(&format!("SKIPPED: slow disks on the {} backend: {why}", testbed.backend));
+    }
+    let slow = commit(testbed);
+    testbed.well(&["fault", "heal"]);
+    let healed = commit(testbed);
+    let (backend, seen) = (testbed.backend, format!("{usual:?}, {slow:?} slow, {healed:?} healed"));
+    say(&format!("a purge is committed on {backend} within {seen}"));
+    let more = Duration::from_millis(100);
+    assert!(slow > usual + more && slow > healed + more, "{backend}: {seen}");
+}
+
+/// How long a purge took to be committed, the middle of five times.
+fn commit(testbed: &Testbed) -> Duration {
+    let purge = ["shoal", "purge", "/never", "--distribution", "testbed", "--wait", "committed"];
+    let once = |_| {
+        let began = Instant::now();
+        testbed.well(&[&["exec", "mid-eu-1"], &purge[..]].concat());
+        began.elapsed()
+    };
+    let mut times: Vec<Duration> = (0..5).map(once).collect();
+    times.sort();
+    times[2]
 }
 
 fn is_root() -> bool {

@@ -217,7 +217,8 @@ async fn play(stage: &Arc<Stage>, schedule: &Schedule) -> anyhow::Result<()> {
         step??;
     }
     // What was inflicted by hand before the run ends with it.
-    Control::open(&stage.scene).await?.heal(None).await
+    Control::open(&stage.scene).await?.heal(None).await?;
+    Ok(())
 }
 
 async fn strike(stage: &Stage, began: Instant, step: Step) -> anyhow::Result<()> {

@@ -12,6 +12,7 @@ use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use crate::crew;
+use crate::disk::{self, Pace};
 use crate::fault::{Direction, Fault};
 use crate::scene::{Backend, Scene};
 use crate::tool;
@@ -95,6 +96,9 @@ fn kinds(scene: &Scene) -> Vec<&'static str> {
     if tool::is_root() {
         kinds.push("disk-full");
     }
+    if disk::lacks_pace().is_none() {
+        kinds.push("slow-disk");
+    }
     // This machine's clock library need not fit the C library of an image.
     if crew::clock_library().is_some() && scene.backend != Backend::Docker {
         kinds.push("clock");
@@ -130,6 +134,10 @@ fn aim(kind: &str, scene: &Scene, dice: &mut StdRng) -> (Fault, Vec<NodeName>) {
         "slow" => (Fault::Slow { delay_ms: dice.random_range(50..400) }, any(dice, false)),
         "loss" => (Fault::Loss { percent: dice.random_range(1.0..15.0) }, any(dice, false)),
         "disk-full" => (Fault::DiskFull, any(dice, false)),
+        "slow-disk" => {
+            let pace = Pace { operations: Some(dice.random_range(5..100)), bytes: None };
+            (Fault::SlowDisk { pace }, any(dice, true))
+        }
         "clock" => (Fault::Clock { rate: dice.random_range(0.93..1.07) }, any(dice, false)),
         "origin-error" => (Fault::OriginError, origin()),
         "origin-slow" => (Fault::OriginSlow { delay_ms: dice.random_range(100..2_000) }, origin()),

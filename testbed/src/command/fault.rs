@@ -1,16 +1,18 @@
 //! `testbed fault`: breaks something, for a while or until it is healed.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
 use serde_json::json;
 use shoal::output;
 
 use crate::cli::{Context, duration};
 use crate::control::Control;
+use crate::disk::Pace;
 use crate::fault::{Direction, Fault};
 use crate::scene::Scene;
 
@@ -25,7 +27,7 @@ enum Kind {
     Partition,
     /// Cut each of these off from everybody; see --direction.
     Isolate,
-    /// Make everything to and from these slow and narrow; see --delay-ms.
+    /// Make everything to and from these slow and narrow; see --delay.
     Slow,
     /// Lose a part of what is sent to and from these; see --percent.
     Loss,
@@ -37,11 +39,13 @@ enum Kind {
     Upgrade,
     /// Take the last byte of their disks.
     DiskFull,
+    /// Slow their disks down: --delay for each read and write, or --rate in bytes per second.
+    SlowDisk,
     /// Restart them with clocks of another speed: --rate.
     Clock,
     /// The origin answers 503 (the first one unless named).
     OriginError,
-    /// The origin is slow: --delay-ms.
+    /// The origin is slow: --delay.
     OriginSlow,
     /// End a fault, or all: the numbers that `testbed status` shows.
     Heal,
@@ -57,15 +61,15 @@ pub(crate) struct Arguments {
     /// Heal by itself after so long.
     #[arg(long = "for", value_parser = duration, value_name = "20s")]
     last: Option<Duration>,
-    /// For slow and origin-slow.
-    #[arg(long, default_value_t = 200, value_name = "MS")]
-    delay_ms: u64,
+    /// For slow and origin-slow [default: 200ms] and for slow-disk [default: 50ms].
+    #[arg(long, value_parser = duration, value_name = "200ms")]
+    delay: Option<Duration>,
     /// For loss.
     #[arg(long, default_value_t = 10.0, value_name = "PERCENT")]
     percent: f64,
-    /// For clock: 1.05 is five percent fast.
-    #[arg(long, default_value_t = 1.05)]
-    rate: f64,
+    /// For clock: 1.05 is five percent fast [default: 1.05]. For slow-disk: bytes per second.
+    #[arg(long, value_parser = rate, value_name = "1.05|200K")]
+    rate: Option<f64>,
     /// For isolate.
     #[arg(long, value_enum, default_value = "both")]
     direction: Direction,
@@ -74,32 +78,88 @@ pub(crate) struct Arguments {
     program: Option<PathBuf>,
 }
 
+/// Slowest clock and fastest.
+const CLOCK_RATES: RangeInclusive<f64> = 0.1..=10.0;
+/// Slowest answer of a disk, since limits are per second.
+const DISK_DELAY_MS: RangeInclusive<u64> = 1..=1_000;
+/// Most bytes per second of a slow disk.
+const DISK_RATES: RangeInclusive<f64> = 1_000.0..=1e9;
+
+/// `1.05`, `200K`, `3M`.
+fn rate(text: &str) -> Result<f64, String> {
+    let (number, unit) = match text.as_bytes().last() {
+        Some(b'K' | b'k') => (&text[..text.len() - 1], 1_000.0),
+        Some(b'M') => (&text[..text.len() - 1], 1_000_000.0),
+        _digit => (text, 1.0),
+    };
+    let number: f64 = number.parse().map_err(|_| "expected 1.05, 200K or 3M".to_owned())?;
+    Ok(number * unit)
+}
+
+impl Arguments {
+    /// The fault that is asked for; nothing if one is to be healed.
+    fn fault(&self) -> anyhow::Result<Option<Fault>> {
+        let fault = match self.kind {
+            Kind::Heal => return Ok(None),
+            Kind::Kill => Fault::Kill,
+            Kind::Pause => Fault::Pause,
+            Kind::Partition => Fault::Partition,
+            Kind::Isolate => Fault::Isolate { direction: self.direction },
+            Kind::Slow => Fault::Slow { delay_ms: self.delay_ms(200) },
+            Kind::Loss => {
+                let percent = self.percent;
+                ensure!((0.0..=100.0).contains(&percent), "--percent {percent}: expected 0 to 100");
+                Fault::Loss { percent }
+            }
+            Kind::Restart => Fault::Restart,
+            Kind::Rolling => Fault::Rolling,
+            Kind::Upgrade => {
+                let program = self.program.clone().context("upgrade needs --program FILE")?;
+                Fault::Upgrade { program: std::path::absolute(program)? }
+            }
+            Kind::DiskFull => Fault::DiskFull,
+            Kind::SlowDisk => Fault::SlowDisk { pace: self.pace()? },
+            Kind::Clock => {
+                let rate = self.rate.unwrap_or(1.05);
+                ensure!(CLOCK_RATES.contains(&rate), "--rate {rate}: a clock's is 0.1 to 10");
+                Fault::Clock { rate }
+            }
+            Kind::OriginError => Fault::OriginError,
+            Kind::OriginSlow => Fault::OriginSlow { delay_ms: self.delay_ms(200) },
+        };
+        Ok(Some(fault))
+    }
+
+    fn delay_ms(&self, usual: u64) -> u64 {
+        let delay = self.delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+        delay.unwrap_or(usual)
+    }
+
+    fn pace(&self) -> anyhow::Result<Pace> {
+        if let (Some(rate), None) = (self.rate, self.delay) {
+            ensure!(DISK_RATES.contains(&rate), "--rate {rate}: a slow disk's is 1K to 1000M");
+            return Ok(Pace { operations: None, bytes: Some(rate as u64) });
+        }
+        ensure!(self.rate.is_none(), "a slow disk has --delay or --rate, not both");
+        let delay = self.delay_ms(50);
+        ensure!(DISK_DELAY_MS.contains(&delay), "--delay {delay}ms: a slow disk's is 1ms to 1s");
+        Ok(Pace { operations: Some(1_000 / delay), bytes: None })
+    }
+}
+
 /// Runs the command.
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let fault = arguments.fault()?;
     let scene = Scene::load(&context.state)?;
     let control = Control::open(&scene).await?;
-    let fault = match arguments.kind {
-        Kind::Heal => {
-            heal(&control, &arguments.whom).await?;
-            say(context, "healed", None);
-            return Ok(ExitCode::SUCCESS);
-        }
-        Kind::Kill => Fault::Kill,
-        Kind::Pause => Fault::Pause,
-        Kind::Partition => Fault::Partition,
-        Kind::Isolate => Fault::Isolate { direction: arguments.direction },
-        Kind::Slow => Fault::Slow { delay_ms: arguments.delay_ms },
-        Kind::Loss => Fault::Loss { percent: arguments.percent },
-        Kind::Restart => Fault::Restart,
-        Kind::Rolling => Fault::Rolling,
-        Kind::Upgrade => {
-            let program = arguments.program.clone().context("upgrade needs --program FILE")?;
-            Fault::Upgrade { program: std::path::absolute(program)? }
-        }
-        Kind::DiskFull => Fault::DiskFull,
-        Kind::Clock => Fault::Clock { rate: arguments.rate },
-        Kind::OriginError => Fault::OriginError,
-        Kind::OriginSlow => Fault::OriginSlow { delay_ms: arguments.delay_ms },
+    let Some(fault) = fault else {
+        let sentence = match heal(&control, &arguments.whom).await? {
+            0 => "nothing was broken".to_owned(),
+            1 => "one fault healed".to_owned(),
+            count => format!("{count} faults healed"),
+        };
+        say(context, &sentence, None);
+        return Ok(ExitCode::SUCCESS);
     };
     let (word, lasts) = (fault.word(), fault.lasts());
     let id = control.inflict(fault, arguments.whom.clone(), arguments.last).await?;
@@ -113,20 +173,37 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     Ok(ExitCode::SUCCESS)
 }
 
-async fn heal(control: &Control, ids: &[String]) -> anyhow::Result<()> {
+async fn heal(control: &Control, ids: &[String]) -> anyhow::Result<usize> {
     if ids.is_empty() || ids.iter().any(|id| id == "all") {
         return control.heal(None).await;
     }
-    for id in ids {
-        let id = id.trim_start_matches('#').parse().context("expected numbers of faults")?;
-        control.heal(Some(id)).await?;
+    let mut count = 0;
+    for word in ids {
+        let id = word.trim_start_matches('#').parse();
+        let id = id.with_context(|| format!("{word:?}: expected the number of a fault, or all"))?;
+        let ended = control.heal(Some(id)).await?;
+        ensure!(ended > 0, "no fault #{id} lasts: `testbed status` shows those that do");
+        count += ended;
     }
-    Ok(())
+    Ok(count)
 }
 
 fn say(context: &Context, sentence: &str, id: Option<u64>) {
     match context.json {
         true => output::line(json!({ "said": sentence, "id": id })),
         false => output::line(sentence),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_read_as_people_write_them() {
+        for (text, rate) in [("1.05", 1.05), ("200K", 200_000.0), ("3M", 3e6), ("0.5k", 500.0)] {
+            assert!((self::rate(text).unwrap() - rate).abs() < 1e-9, "{text}");
+        }
+        assert!(rate("fast").is_err() && rate("").is_err() && rate("K").is_err());
     }
 }

@@ -95,5 +95,7 @@ fn tell(place: &Place, condition: Condition, view: Option<&Status>) {
 /// One fault in a few words.
 pub(crate) fn describe(active: &Active) -> String {
     let whom: Vec<&str> = active.whom.iter().map(|name| name.as_str()).collect();
-    format!("#{} {} {}", active.id, active.fault.word(), whom.join(" "))
+    let options = active.fault.options();
+    let said = format!("#{} {} {} {options}", active.id, active.fault.word(), whom.join(" "));
+    said.trim_end().to_owned()
 }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use http::StatusCode;
 use model::NodeName;
 use shoal::local::Origin;
@@ -12,6 +12,7 @@ use shoal::local::Origin;
 use super::Keeper;
 use crate::control::Active;
 use crate::crew;
+use crate::disk;
 use crate::fault::Fault;
 
 impl Keeper {
@@ -22,9 +23,15 @@ impl Keeper {
         whom: Vec<NodeName>,
         last: Option<Duration>,
     ) -> anyhow::Result<u64> {
+        self.check(&fault, &whom)?;
         let id = self.next_id();
-        for name in &whom {
-            self.harm(&fault, name).await.with_context(|| format!("{} {name}", fault.word()))?;
+        for (done, name) in whom.iter().enumerate() {
+            let Err(error) = self.harm(&fault, name).await else { continue };
+            // Half a fault, which nobody could heal, is none.
+            for name in &whom[..=done] {
+                drop(self.mend(&fault, name).await);
+            }
+            return Err(error.context(format!("{} {name}", fault.word())));
         }
         if !fault.lasts() {
             return Ok(id);
@@ -42,8 +49,27 @@ impl Keeper {
         Ok(id)
     }
 
-    /// Ends one fault, or all.
-    pub(super) async fn heal(&self, id: Option<u64>) -> anyhow::Result<()> {
+    /// Whether it can be done to them here.
+    fn check(&self, fault: &Fault, whom: &[NodeName]) -> anyhow::Result<()> {
+        let word = fault.word();
+        let (nodes, origins) = fault.suits();
+        for name in whom {
+            match self.origins.contains_key(name) {
+                true => ensure!(origins, "{name} is an origin: {word} is for nodes"),
+                false => ensure!(nodes, "{name} is a node: {word} is for origins"),
+            }
+        }
+        let only_origins = whom.iter().all(|name| self.origins.contains_key(name));
+        ensure!(
+            !(fault.is_network() && only_origins) || self.scene.is_tunnelled(),
+            "{word}: the process backend has no link to origins that could break (kill, \
+             origin-error and origin-slow are there)"
+        );
+        Ok(())
+    }
+
+    /// Ends one fault, or all; how many that were.
+    pub(super) async fn heal(&self, id: Option<u64>) -> anyhow::Result<usize> {
         let ended: Vec<Active> = {
             let mut active = self.active();
             let ids: Vec<u64> = match id {
@@ -53,6 +79,7 @@ impl Keeper {
             ids.iter().filter_map(|id| active.remove(id)).collect()
         };
         self.redraw();
+        let count = ended.len();
         for Active { fault, whom, .. } in ended {
             for name in &whom {
                 self.mend(&fault, name)
@@ -60,7 +87,7 @@ impl Keeper {
                     .with_context(|| format!("{} {name}", fault.word()))?;
             }
         }
-        Ok(())
+        Ok(count)
     }
 
     fn redraw(&self) {
@@ -83,6 +110,10 @@ impl Keeper {
     async fn harm(&self, fault: &Fault, name: &NodeName) -> anyhow::Result<()> {
         let mut crew = self.crew.lock().await;
         match fault {
+            Fault::Kill if self.origins.contains_key(name) => {
+                self.origin(name)?.close();
+                Ok(())
+            }
             Fault::Kill => crew.kill(name).await,
             Fault::Pause => crew.freeze(name).await,
             Fault::Restart => {
@@ -98,7 +129,13 @@ impl Keeper {
                 drop(crew);
                 self.roll_over(name).await
             }
-            Fault::DiskFull => crew.fill_disk(name),
+            Fault::DiskFull => disk::fill(&self.scene.home(name)),
+            Fault::SlowDisk { pace } => {
+                if let Some(why) = disk::lacks_pace() {
+                    bail!("disks cannot be slow here: {why}");
+                }
+                crew.set_disk(name, Some(*pace))
+            }
             Fault::Clock { rate } => {
                 crew.set_clock(name, Some(*rate))?;
                 crew.kill(name).await?;
@@ -121,10 +158,12 @@ impl Keeper {
     async fn mend(&self, fault: &Fault, name: &NodeName) -> anyhow::Result<()> {
         let mut crew = self.crew.lock().await;
         match fault {
-            Fault::Kill if !self.is_held("kill", name) => crew.start(name).await,
+            Fault::Kill if self.is_held("kill", name) => Ok(()),
+            Fault::Kill if self.origins.contains_key(name) => self.origin(name)?.open(),
+            Fault::Kill => crew.start(name).await,
             Fault::Pause if !self.is_held("pause", name) => crew.thaw(name).await,
             Fault::DiskFull if !self.is_held("disk-full", name) => {
-                crew.free_disk(name);
+                disk::free(&self.scene.home(name));
                 // A node that could not write its log may have given up.
                 crew.kill(name).await?;
                 match self.is_held("kill", name) {
@@ -147,9 +186,10 @@ impl Keeper {
                 }
                 Ok(())
             }
-            Fault::Kill
-            | Fault::Pause
+            Fault::SlowDisk { .. } if !self.is_held("slow-disk", name) => crew.set_disk(name, None),
+            Fault::Pause
             | Fault::DiskFull
+            | Fault::SlowDisk { .. }
             | Fault::Restart
             | Fault::Rolling
             | Fault::Upgrade { .. }

@@ -13,7 +13,7 @@ mod manner;
 mod scene;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,7 +37,8 @@ pub struct Origin {
     /// Where it listens.
     pub address: SocketAddr,
     scene: Arc<Scene>,
-    _stop: DropGuard,
+    /// Ends its listener with every connection; nothing while it is closed.
+    door: Mutex<Option<DropGuard>>,
 }
 
 /// Bytes of the largest body it makes.
@@ -55,10 +56,22 @@ impl Origin {
         let listener = Listener::bind(at)?;
         let address = listener.local_addr();
         let scene = Arc::new(Scene::default());
-        let stop = CancellationToken::new();
-        let visit = Arc::new(Actor(scene.clone()));
-        tokio::spawn(listener.serve(visit, Limits::default(), stop.clone()));
-        Ok(Origin { address, scene, _stop: stop.drop_guard() })
+        let door = Mutex::new(Some(attend(listener, &scene)));
+        Ok(Origin { address, scene, door })
+    }
+
+    /// Nobody listens any more and every connection breaks off, until it opens again.
+    pub fn close(&self) {
+        *self.door.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Listens again where it did, with what it had.
+    pub fn open(&self) -> anyhow::Result<()> {
+        let mut door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+        if door.is_none() {
+            *door = Some(attend(Listener::bind(self.address)?, &self.scene));
+        }
+        Ok(())
     }
 
     /// Requests for `path`, query left out.
@@ -146,6 +159,15 @@ impl Origin {
             "default_cache_behavior": { "target_origin_id": "origin" },
         })
     }
+}
+
+/// Serves until the guard is dropped.
+fn attend(listener: Listener, scene: &Arc<Scene>) -> DropGuard {
+    let stop = CancellationToken::new();
+    let visit = Arc::new(Actor(Arc::clone(scene)));
+    let serving = listener.serve(visit, Limits::default(), CancellationToken::new());
+    tokio::spawn(stop.clone().run_until_cancelled_owned(serving));
+    stop.drop_guard()
 }
 
 struct Actor(Arc<Scene>);
