@@ -151,6 +151,7 @@ fn a_slow_disk_is_waited_for(testbed: &Testbed) {
 }
 
 /// How long a purge took to be committed, the middle of five times.
+#[expect(clippy::disallowed_methods, reason = "what is measured is how long people wait")]
 fn commit(testbed: &Testbed) -> Duration {
     let purge = ["shoal", "purge", "/never", "--distribution", "testbed", "--wait", "committed"];
     let once = |_| {
