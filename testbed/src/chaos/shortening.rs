@@ -1,6 +1,6 @@
-//! Finding the shortest schedule that still fails, by leaving pieces out (Zeller's delta debugging):
-//! first what began after the violation, then halves, quarters and so on, until no single fault can
-//! be left out. It decides what to try; somebody else runs it.
+//! Finding the shortest schedule that still fails, by leaving pieces out (delta debugging, after
+//! Zeller): first what began after the violation, then halves, quarters and so on, until no single
+//! fault can be left out. It decides what to try; somebody else runs it.
 
 use super::schedule::Schedule;
 

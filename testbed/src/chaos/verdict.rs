@@ -28,8 +28,7 @@ const LISTED_MAX: usize = 900;
 const COOLED: Duration = Duration::from_secs(40);
 const COOL_EVERY: Duration = Duration::from_millis(500);
 /// So much more than before is no leak: pools breathe, caches fill up to their limit.
-const ALLOWED: Growth =
-    Growth { descriptors: 32, sockets: 16, threads: 16, memory_kib: 128 * 1_024 };
+const ALLOWED: Growth = Growth { descriptors: 16, sockets: 12, threads: 8, memory_kib: 80 * 1_024 };
 
 /// What a node used more after a run than before it; of all nodes, the most of each.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]

@@ -163,11 +163,11 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     };
     let (word, lasts) = (fault.word(), fault.lasts());
     let id = control.inflict(fault, arguments.whom.clone(), arguments.last).await?;
-    let whom = arguments.whom.join(" ");
+    let words = [&[word.to_owned()], &arguments.whom[..]].concat().join(" ");
     let sentence = match (lasts, arguments.last) {
-        (false, _) => format!("{word} {whom}: done"),
-        (true, None) => format!("{word} {whom} as #{id}, until `testbed fault heal {id}`"),
-        (true, Some(last)) => format!("{word} {whom} as #{id}, for {} s", last.as_secs_f64()),
+        (false, _) => format!("{words}: done"),
+        (true, None) => format!("{words} as #{id}, until `testbed fault heal {id}`"),
+        (true, Some(last)) => format!("{words} as #{id}, for {} s", last.as_secs_f64()),
     };
     say(context, &sentence, Some(id));
     Ok(ExitCode::SUCCESS)

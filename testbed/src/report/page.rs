@@ -17,7 +17,7 @@ p { color: var(--soft); max-width: 52rem; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
-th { font-weight: 600; } th:first-child, td:first-child { text-align: left; }
+th { font-weight: 600; } th:first-child, td:first-child, .words { text-align: left; }
 svg { width: 100%; height: auto; max-width: 760px; }
 svg text { font-size: 12px; fill: var(--soft); }
 svg .grid { stroke: var(--line); stroke-width: 1; }
@@ -99,8 +99,12 @@ fn facts(body: &mut String, findings: &Findings) {
     }
     if !findings.chaos.is_empty() {
         let violations: usize = findings.chaos.iter().map(|run| run.violations.len()).sum();
-        let minutes: u64 = findings.chaos.iter().map(|run| run.for_ms).sum::<u64>() / 60_000;
-        fact(violations.to_string(), &format!("violations in {minutes} minutes of chaos"));
+        let seconds: u64 = findings.chaos.iter().map(|run| run.for_ms).sum::<u64>() / 1_000;
+        let time = match seconds {
+            0..120 => format!("{seconds} seconds"),
+            _ => format!("{} minutes", seconds / 60),
+        };
+        fact(violations.to_string(), &format!("violations in {time} of chaos"));
     }
     body.push_str("</div>");
 }
@@ -110,14 +114,15 @@ fn write_table(body: &mut String, table: &Table) {
     // What Markdown shows as code is plain words here.
     let (title, note) = (escape(&table.title), escape(&note.replace('`', "")));
     body.push_str(&format!("<h2>{title}</h2><p>{note}</p><div class=\"scroll\"><table><tr>"));
-    for cell in &table.head {
-        body.push_str(&format!("<th>{}</th>", escape(cell)));
+    let class = |column| if table.is_words(column) { " class=\"words\"" } else { "" };
+    for (column, cell) in table.head.iter().enumerate() {
+        body.push_str(&format!("<th{}>{}</th>", class(column), escape(cell)));
     }
     body.push_str("</tr>");
     for row in &table.rows {
         body.push_str("<tr>");
-        for cell in row {
-            body.push_str(&format!("<td>{}</td>", escape(cell)));
+        for (column, cell) in row.iter().enumerate() {
+            body.push_str(&format!("<td{}>{}</td>", class(column), escape(cell)));
         }
         body.push_str("</tr>");
     }

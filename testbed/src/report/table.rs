@@ -14,6 +14,14 @@ pub(super) struct Table {
     pub(super) rows: Vec<Vec<String>>,
 }
 
+impl Table {
+    /// Whether this column is words, not figures.
+    pub(super) fn is_words(&self, column: usize) -> bool {
+        let begins = |row: &Vec<String>| row.get(column).and_then(|cell| cell.chars().next());
+        self.rows.iter().filter_map(begins).all(char::is_alphabetic)
+    }
+}
+
 /// A share of sorted values lies at or below this one.
 pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let rank = (sorted.len() as f64 * share).ceil() as usize;
@@ -172,12 +180,14 @@ fn chaos(findings: &Findings) -> Table {
             run.purges_fenced.to_string(),
             run.violations.len().to_string(),
             ms(run.settled_ms as f64),
+            ms(run.agreed_ms as f64),
         ]
     };
     Table {
         title: "Chaos".into(),
-        note: "Bound: answers to which a fenced purge had promised something. Settled: \
-            milliseconds after the last command until everybody agreed.",
+        note: "Bound: answers to which a fenced purge had promised something. Together: \
+            milliseconds from the end of the last fault until every node lived, held a lease and \
+            kept up. Agreed: from the last command until all had applied the same.",
         head: vec![
             "seed",
             "topology",
@@ -188,7 +198,8 @@ fn chaos(findings: &Findings) -> Table {
             "bound",
             "fenced purges",
             "violations",
-            "settled",
+            "together ms",
+            "agreed ms",
         ],
         rows: findings.chaos.iter().map(row).collect(),
     }
