@@ -31,7 +31,7 @@ Try it (process needs nothing; netns and docker need root, and emulate every lin
   testbed fault partition region:ap --for 1m     a region is cut off
   testbed fault isolate edge-eu-1 --direction in it is heard and hears nobody
   testbed fault slow region:us --delay 300ms
-  testbed fault slow-disk tier:shield --delay 50ms
+  testbed fault slow-disk tier:shield --delay 200ms
   testbed fault rolling all                      every node restarts, one after the other
   testbed fault heal
   testbed chaos --seed 7 --for 10m               sets a mesh up itself if none stands

@@ -12,6 +12,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, ensure};
 use model::Tier;
+use serde_json::json;
 use shoal::local::Spec;
 use shoal::output;
 
@@ -34,7 +35,7 @@ pub(crate) struct Arguments {
 }
 
 /// Runs the command.
-pub(crate) fn run(_context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let topology = Topology::load(&arguments.topology)?;
     let tls = arguments.out.join("tls");
     std::fs::create_dir_all(&arguments.out)?;
@@ -48,7 +49,10 @@ pub(crate) fn run(_context: &Context, arguments: &Arguments) -> anyhow::Result<E
     }
     std::fs::write(arguments.out.join("compose.yaml"), compose(&topology))?;
     let place = arguments.out.display();
-    output::line(format!("cd {place} && docker compose up -d"));
+    match context.json {
+        true => output::line(json!({ "compose": arguments.out.join("compose.yaml"), "tls": tls })),
+        false => output::line(format!("cd {place} && docker compose up -d")),
+    }
     Ok(ExitCode::SUCCESS)
 }
 

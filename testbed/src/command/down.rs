@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::json;
 use shoal::output;
 use tokio::time::{Instant, sleep};
 
@@ -21,8 +22,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Runs the command.
 pub(crate) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     fall(&context.state).await?;
-    if !context.json {
-        output::line("nothing is left");
+    match context.json {
+        true => output::line(json!({ "down": context.state })),
+        false => output::line("nothing is left"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -19,7 +19,7 @@ use crate::scene::Scene;
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// SIGKILL; at the end it starts again on its disk.
+    /// SIGKILL; at the end it starts again on its disk. Nobody listens at an origin.
     Kill,
     /// Freeze; at the end it goes on where it was.
     Pause,
@@ -61,7 +61,7 @@ pub(crate) struct Arguments {
     /// Heal by itself after so long.
     #[arg(long = "for", value_parser = duration, value_name = "20s")]
     last: Option<Duration>,
-    /// For slow and origin-slow [default: 200ms] and for slow-disk [default: 50ms].
+    /// For slow, origin-slow and slow-disk [default: 200ms].
     #[arg(long, value_parser = duration, value_name = "200ms")]
     delay: Option<Duration>,
     /// For loss.
@@ -78,6 +78,8 @@ pub(crate) struct Arguments {
     program: Option<PathBuf>,
 }
 
+/// How late things are unless said.
+const DELAY_MS: u64 = 200;
 /// Slowest clock and fastest.
 const CLOCK_RATES: RangeInclusive<f64> = 0.1..=10.0;
 /// Slowest answer of a disk, since limits are per second.
@@ -105,7 +107,7 @@ impl Arguments {
             Kind::Pause => Fault::Pause,
             Kind::Partition => Fault::Partition,
             Kind::Isolate => Fault::Isolate { direction: self.direction },
-            Kind::Slow => Fault::Slow { delay_ms: self.delay_ms(200) },
+            Kind::Slow => Fault::Slow { delay_ms: self.delay_ms() },
             Kind::Loss => {
                 let percent = self.percent;
                 ensure!((0.0..=100.0).contains(&percent), "--percent {percent}: expected 0 to 100");
@@ -125,14 +127,14 @@ impl Arguments {
                 Fault::Clock { rate }
             }
             Kind::OriginError => Fault::OriginError,
-            Kind::OriginSlow => Fault::OriginSlow { delay_ms: self.delay_ms(200) },
+            Kind::OriginSlow => Fault::OriginSlow { delay_ms: self.delay_ms() },
         };
         Ok(Some(fault))
     }
 
-    fn delay_ms(&self, usual: u64) -> u64 {
+    fn delay_ms(&self) -> u64 {
         let delay = self.delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
-        delay.unwrap_or(usual)
+        delay.unwrap_or(DELAY_MS)
     }
 
     fn pace(&self) -> anyhow::Result<Pace> {
@@ -141,7 +143,7 @@ impl Arguments {
             return Ok(Pace { operations: None, bytes: Some(rate as u64) });
         }
         ensure!(self.rate.is_none(), "a slow disk has --delay or --rate, not both");
-        let delay = self.delay_ms(50);
+        let delay = self.delay_ms();
         ensure!(DISK_DELAY_MS.contains(&delay), "--delay {delay}ms: a slow disk's is 1ms to 1s");
         Ok(Pace { operations: Some(1_000 / delay), bytes: None })
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use serde_json::json;
 use shoal::output;
 
 use crate::cli::{Context, duration};
@@ -50,6 +51,10 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
         std::fs::write(file, serde_json::to_vec_pretty(&measured)?)?;
     }
     report::write(out)?;
-    output::line(format!("{} and report.md beside it", out.join("index.html").display()));
+    let (page, markdown) = (out.join("index.html"), out.join("report.md"));
+    match context.json {
+        true => output::line(json!({ "page": page, "markdown": markdown })),
+        false => output::line(format!("{} and report.md beside it", page.display())),
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -42,7 +42,10 @@ pub(super) fn page(findings: &Findings) -> String {
     for mesh in &findings.meshes {
         let title = format!("Purges: {} ({} nodes)", mesh.topology, mesh.nodes);
         body.push_str(&format!("<h2>{}</h2>", escape(&title)));
-        body.push_str("<p>The share of purges that every edge honours after so long.</p>");
+        body.push_str(
+            "<p>The share of purges, and of changes of configuration, that every edge honours \
+             after so long.</p>",
+        );
         let series: Vec<(&str, &[f64])> = mesh
             .propagation
             .iter()

@@ -38,10 +38,13 @@ pub(super) fn shares(series: &[(&str, &[f64])]) -> String {
     text(&mut svg, [(LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 4.0], "middle", "milliseconds");
     for (index, (name, values)) in series.iter().enumerate() {
         let colour = COLOURS[index % COLOURS.len()];
-        let mut points = format!("{:.1},{:.1}", x(values.first().copied().unwrap_or(1.0)), y(0.0));
+        let mut points = String::new();
         for (rank, value) in values.iter().enumerate() {
-            let share = (rank + 1) as f64 / values.len() as f64;
-            points.push_str(&format!(" {:.1},{:.1}", x(*value), y(share)));
+            // A share is reached when its value is, not gradually before.
+            for reached in [rank, rank + 1] {
+                let share = reached as f64 / values.len() as f64;
+                points.push_str(&format!("{:.1},{:.1} ", x(*value), y(share)));
+            }
         }
         svg.push_str(&format!(
             "<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>"
