@@ -66,6 +66,9 @@ impl Engine {
         let advice = "the image cannot be built; without a registry, make a base by \
             testbed/base-image first";
         tool::run("docker", &words).await.context(advice)?;
+        // What had the name before has none now, and would be left for good.
+        let unnamed = ["image", "prune", "--force", "--filter", "label=shoal.testbed=image"];
+        tool::attempt("docker", &unnamed).await;
         Ok(())
     }
 
