@@ -252,8 +252,25 @@ async fn strike(stage: &Stage, began: Instant, step: Step) -> anyhow::Result<()>
 /// Whose errors a fault excuses: of those it touches; of everybody, if the origin is away.
 fn touched(stage: &Stage, step: &Step) -> Option<Vec<NodeName>> {
     let first = stage.scene.origins.first().map(|origin| &origin.name);
-    let origin_cut = step.fault == Fault::Partition && first.is_some_and(|o| step.whom.contains(o));
-    let origin_away = origin_cut || step.fault == Fault::OriginError;
+    let hits_origin = first.is_some_and(|origin| step.whom.contains(origin));
+    let origin_away = hits_origin
+        && match step.fault {
+            Fault::Kill
+            | Fault::Partition
+            | Fault::Isolate { .. }
+            | Fault::Slow { .. }
+            | Fault::Loss { .. }
+            | Fault::OriginError => true,
+            // It answers within the patience of everybody.
+            Fault::OriginSlow { .. }
+            | Fault::Pause
+            | Fault::Restart
+            | Fault::Rolling
+            | Fault::Upgrade { .. }
+            | Fault::DiskFull
+            | Fault::SlowDisk { .. }
+            | Fault::Clock { .. } => false,
+        };
     (!origin_away).then(|| step.whom.clone())
 }
 

@@ -90,6 +90,7 @@ fn kinds(scene: &Scene) -> Vec<&'static str> {
         "slow",
         "loss",
         "restart",
+        "origin-kill",
         "origin-error",
         "origin-slow",
     ];
@@ -139,6 +140,7 @@ fn aim(kind: &str, scene: &Scene, dice: &mut StdRng) -> (Fault, Vec<NodeName>) {
             (Fault::SlowDisk { pace }, any(dice, true))
         }
         "clock" => (Fault::Clock { rate: dice.random_range(0.93..1.07) }, any(dice, false)),
+        "origin-kill" => (Fault::Kill, origin()),
         "origin-error" => (Fault::OriginError, origin()),
         "origin-slow" => (Fault::OriginSlow { delay_ms: dice.random_range(100..2_000) }, origin()),
         _restart => (Fault::Restart, any(dice, false)),
