@@ -21,6 +21,7 @@ mod succession;
 mod purges;
 mod strangers;
 mod visits;
+mod upgrades;
 mod countries;
 mod worst;
 mod draining;

@@ -25,6 +25,7 @@ use transport::{
 use wire::codec;
 use wire::hello::Kind;
 use wire::log::{Fate, Submission};
+use wire::protocol::Protocols;
 
 use crate::cluster::stage::{DEADLINE, Stage, five, name};
 
@@ -198,7 +199,8 @@ fn instance(stage: &Stage, name: &str) -> Result<Instance> {
 
 fn links(credentials: Credentials, instance: Instance) -> Result<Links> {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let local = Local { credentials, instance, listen, wall: Arc::new(wall) };
+    let (protocols, wall) = (Protocols::ALL, Arc::new(wall));
+    let local = Local { credentials, instance, protocols, listen, wall };
     Ok(Links::bind(local, Arc::new(NoDirectory), Arc::new(NoService))?)
 }
 

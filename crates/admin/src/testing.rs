@@ -159,6 +159,7 @@ impl Desk for FakeDesk {
             distributions: state.distributions().count() as u64,
             lease_ms: 10_000,
             canary: Canary { samples: 12_345, violations: 0 },
+            protocol: 3,
         }
     }
 
@@ -315,5 +316,6 @@ fn node_status(member: &Member) -> NodeStatus {
         lease_age_ms: alive.then_some(400),
         fenced: !alive,
         canary: Canary::default(),
+        protocol: Some(3),
     }
 }

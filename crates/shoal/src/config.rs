@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use model::limits::{CAPACITY_MAX, LEASE, LEASE_MAX, LEASE_MIN};
 use model::{NodeName, Region, Tiers};
 use serde::Deserialize;
+use wire::protocol::Protocols;
 
 use crate::command::run_node::Arguments;
 use crate::telemetry::LogForm;
@@ -46,6 +47,7 @@ struct MeshTable {
     listen: Option<SocketAddr>,
     advertise: Option<SocketAddr>,
     lease_seconds: Option<u64>,
+    protocol: Option<u16>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -117,6 +119,8 @@ pub(crate) struct Config {
     pub(crate) lease: Duration,
     /// Its share of keys; 100 is ordinary.
     pub(crate) capacity: u32,
+    /// What it speaks with peers.
+    pub(crate) protocols: Protocols,
     /// UDP address for peers.
     pub(crate) listen: SocketAddr,
     /// What peers are told to dial, if not `listen`.
@@ -189,8 +193,15 @@ impl Config {
             let given = snapshot_every_entries;
             bail!("raft.snapshot_every_entries: {given} given, expected 100 to 1000000");
         }
+        let protocols = match flags.protocol.or(file.mesh.protocol) {
+            None => Protocols::ALL,
+            Some(given) => Protocols::up_to(given).with_context(|| {
+                format!("mesh.protocol: {given} given, this program speaks {}", Protocols::ALL)
+            })?,
+        };
         Ok(Config {
             lease,
+            protocols,
             tls_dir: flags.tls_dir.or(file.tls_dir).unwrap_or_else(|| data_dir.join("tls")),
             name,
             region: flags.region.or(file.region),
@@ -270,6 +281,8 @@ mod tests {
             ("name = \"a\"\nseeds = [\"b\"]", "expected HOST:PORT"),
             ("name = \"a\"\n[cache]\nmemory_mib = 0", "cache.memory_mib"),
             ("name = \"a\"\n[mesh]\nlease_seconds = 61", "expected 1 to 60"),
+            ("name = \"a\"\n[mesh]\nprotocol = 1", "speaks protocols 2 to 3"),
+            ("name = \"a\"\n[mesh]\nprotocol = 4", "mesh.protocol: 4 given"),
             ("name = \"a\"\n[raft]\nsnapshot_every_entries = 1", "expected 100 to 1000000"),
         ] {
             let error = load(file, &[]).unwrap_err();

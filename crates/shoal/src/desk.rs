@@ -15,6 +15,7 @@ use model::{Invalidation, Level, LogPosition, Member};
 use serve::{Entry, World};
 use storage::Memory;
 use wire::gossip::Facts;
+use wire::protocol::Protocols;
 
 use crate::host::Machine;
 use crate::node::ground::Ground;
@@ -120,7 +121,11 @@ impl admin::Desk for Desk {
             samples: all.samples + one.samples,
             violations: all.violations + one.violations,
         });
+        let alive = nodes.iter().filter(|node| node.alive);
+        let oldest = Protocols::ALL.oldest();
+        let protocol = alive.map(|node| node.protocol.unwrap_or(oldest)).min();
         Status {
+            protocol: protocol.unwrap_or(oldest),
             canary,
             lease_ms: u64::try_from(state.lease().as_millis()).unwrap_or(u64::MAX),
             mesh: state.mesh().map(str::to_owned),
@@ -215,5 +220,6 @@ fn describe(member: &Member, alive: bool, said: &Facts, head: u64, lease: Durati
         lease_age_ms: said.lease.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
         fenced: said.lease.is_none_or(|age| age > lease),
         canary: Canary { samples: said.canary.samples, violations: said.canary.violations },
+        protocol: said.protocol,
     }
 }

@@ -38,18 +38,19 @@ impl Channel {
     pub(crate) fn opened(
         send: SendStream,
         receive: RecvStream,
+        protocol: u16,
         rtt: Duration,
         pulse: Option<Listener>,
     ) -> Channel {
         let mut receiver = Receiver::new(receive, None);
         (receiver.rtt, receiver.pulse) = (rtt, pulse);
-        Channel { sender: Sender::new(send), receiver }
+        Channel { sender: Sender::new(send, protocol), receiver }
     }
 
     /// The side that answers, and owes the verdict.
-    pub(crate) fn accepted(send: SendStream, receive: RecvStream) -> Channel {
+    pub(crate) fn accepted(send: SendStream, receive: RecvStream, protocol: u16) -> Channel {
         let receiver = Receiver::new(receive, Some(Verdict::Admitted));
-        Channel { sender: Sender::new(send), receiver }
+        Channel { sender: Sender::new(send, protocol), receiver }
     }
 }
 
@@ -59,6 +60,7 @@ impl Channel {
 pub struct Sender {
     stream: SendStream,
     progress: Progress,
+    protocol: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,8 +106,13 @@ impl Sender {
         }
     }
 
-    pub(crate) fn new(stream: SendStream) -> Sender {
-        Sender { stream, progress: Progress::Whole }
+    /// What is spoken on the connection: frames are encoded so.
+    pub fn protocol(&self) -> u16 {
+        self.protocol
+    }
+
+    pub(crate) fn new(stream: SendStream, protocol: u16) -> Sender {
+        Sender { stream, progress: Progress::Whole, protocol }
     }
 
     /// Opens a stream of `kind`.
@@ -348,10 +355,10 @@ mod tests {
     /// Two ends of one stream, the first byte already read.
     async fn channels(pair: &Pair) -> (Channel, Channel) {
         let (send, receive) = pair.dialler.open_bi().await.unwrap();
-        let mut near = Channel::opened(send, receive, Duration::ZERO, None);
+        let mut near = Channel::opened(send, receive, 3, Duration::ZERO, None);
         near.sender.begin(Kind::Follow).await.unwrap();
         let (send, receive) = pair.acceptor.accept_bi().await.unwrap();
-        let mut far = Channel::accepted(send, receive);
+        let mut far = Channel::accepted(send, receive, 3);
         assert_eq!(far.receiver.kind().await.unwrap(), Kind::Follow);
         (near, far)
     }

@@ -113,7 +113,8 @@ impl Dialler {
         };
         let stay = self.presence.enter(&acquaintance);
         let name = acquaintance.peer.name.clone();
-        debug!(peer = %name, %address, %lane, "connected");
+        let protocol = acquaintance.peer.protocol;
+        debug!(peer = %name, %address, %lane, protocol, "connected");
         let pulse = (lane == Lane::Bulk).then(Pulse::new);
         let link = Arc::new(Link { connection, peer: acquaintance.peer, pulse });
         slot.rise(Arc::clone(&link));

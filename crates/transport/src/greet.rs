@@ -6,12 +6,15 @@
 
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use model::Instance;
 use model::limits::{CLOCK_SKEW_MAX, FAREWELL};
+use quinn::crypto::rustls::HandshakeData;
 use quinn::{Connection, RecvStream, SendStream};
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
-use wire::hello::{Answer, Hello, Lane, PREFIX_BYTES, PROTOCOL, Prefix, Reason};
+use wire::hello::{Answer, Hello, Lane, PREFIX_BYTES, Prefix, Reason};
+use wire::protocol::{Form, Protocols};
 
 use crate::code;
 use crate::error::LinkError;
@@ -22,6 +25,7 @@ use crate::service::WallClock;
 pub(crate) struct Ourselves {
     pub(crate) identity: Identity,
     pub(crate) instance: Instance,
+    pub(crate) protocols: Protocols,
     pub(crate) wall: WallClock,
 }
 
@@ -46,15 +50,15 @@ pub(crate) async fn introduce(
     connection: &Connection,
     lane: Lane,
 ) -> Result<Acquaintance, LinkError> {
+    let form = form(connection)?;
     let (mut send, mut receive) = connection.open_bi().await.map_err(LinkError::Lost)?;
-    send.write_all(&us.hello(lane).encode()).await?;
-    let heard = match read_body(&mut receive).await? {
-        Heard::Body(body) => Answer::decode(&body).map_err(|_| malformed(connection))?,
-        Heard::Protocol(protocol) => return Err(end(connection, us.foreign(protocol))),
-    };
-    match heard {
+    send.write_all(&us.hello(lane).encode(form, us.protocols)).await?;
+    let heard = read(&mut receive, form).await?;
+    let agreed = us.agree(form, heard.protocols);
+    let protocol = agreed.map_err(|refusal| end(connection, refusal))?;
+    match Answer::decode(form, &heard.body).map_err(|_| malformed(connection))? {
         Answer::Welcome(hello) if hello.lane == lane => {
-            us.judge(connection, hello).map_err(|refusal| end(connection, refusal))
+            us.judge(connection, hello, protocol).map_err(|refusal| end(connection, refusal))
         }
         Answer::Welcome(_) => Err(malformed(connection)),
         Answer::Refused { reason, text } => {
@@ -69,23 +73,28 @@ pub(crate) async fn receive(
     us: &Ourselves,
     connection: &Connection,
 ) -> Result<Acquaintance, LinkError> {
+    let form = form(connection)?;
     let (mut send, mut receive) = connection.accept_bi().await.map_err(LinkError::Lost)?;
-    let judged = match read_body(&mut receive).await {
-        Ok(Heard::Body(body)) => {
-            let hello = Hello::decode(&body).map_err(|_| malformed(connection))?;
-            us.judge(connection, hello)
-        }
-        Ok(Heard::Protocol(protocol)) => Err(us.foreign(protocol)),
+    let heard = match read(&mut receive, form).await {
         Err(LinkError::Malformed) => return Err(malformed(connection)),
-        Err(other) => return Err(other),
+        heard => heard?,
+    };
+    let judged = match us.agree(form, heard.protocols) {
+        Err(refusal) => Err(refusal),
+        Ok(protocol) => {
+            let hello = Hello::decode(form, &heard.body).map_err(|_| malformed(connection))?;
+            us.judge(connection, hello, protocol)
+        }
     };
     match judged {
         Ok(acquaintance) => {
-            answer(&mut send, Answer::Welcome(us.hello(acquaintance.lane))).await?;
+            let welcome = Answer::Welcome(us.hello(acquaintance.lane));
+            answer(&mut send, welcome.encode(form, us.protocols)).await?;
             Ok(acquaintance)
         }
         Err(Refusal { reason, text }) => {
-            answer(&mut send, Answer::Refused { reason, text: text.clone() }).await?;
+            let refused = Answer::Refused { reason, text: text.clone() };
+            answer(&mut send, refused.encode(form, us.protocols)).await?;
             // To close at once would overtake the answer; whoever reads it closes.
             let _ = timeout(FAREWELL, connection.closed()).await;
             Err(LinkError::Unwelcome {
@@ -115,21 +124,29 @@ impl Ourselves {
         }
     }
 
-    fn foreign(&self, protocol: u16) -> Refusal {
-        let name = &self.identity.name;
-        let text = format!("{name} speaks protocol {PROTOCOL}, its peer protocol {protocol}");
-        Refusal { reason: Reason::Protocol, text }
+    /// The protocol to speak with a peer.
+    fn agree(&self, form: Form, theirs: Protocols) -> Result<u16, Refusal> {
+        let (name, ours) = (&self.identity.name, self.protocols);
+        form.agree(ours, theirs).ok_or_else(|| Refusal {
+            reason: Reason::Protocol,
+            text: format!("{name} speaks {ours}, its peer {theirs}"),
+        })
     }
 
-    fn judge(&self, connection: &Connection, hello: Hello) -> Result<Acquaintance, Refusal> {
+    fn judge(
+        &self,
+        connection: &Connection,
+        hello: Hello,
+        protocol: u16,
+    ) -> Result<Acquaintance, Refusal> {
         let certified = certified(connection).ok_or_else(|| {
             let text = format!("the certificate behind the name {} names no node", hello.name);
             Refusal { reason: Reason::Name, text }
         })?;
         self.compare(&certified, &hello)?;
         let clock = compare_clocks((self.wall)(), hello.wall_unix_ms);
-        let peer =
-            PeerIdentity::new(certified, hello.instance, canonical(connection.remote_address()));
+        let address = canonical(connection.remote_address());
+        let peer = PeerIdentity::new(certified, hello.instance, address, protocol);
         Ok(Acquaintance { peer, lane: hello.lane, clock })
     }
 
@@ -158,26 +175,34 @@ impl Ourselves {
     }
 }
 
-enum Heard {
-    Body(Vec<u8>),
-    /// Another protocol, whose bodies are not ours to read.
-    Protocol(u16),
+/// What a peer speaks, and the rest of what it said: not ours to read without a protocol that both
+/// speak.
+struct Heard {
+    protocols: Protocols,
+    body: Vec<u8>,
 }
 
-async fn read_body(receive: &mut RecvStream) -> Result<Heard, LinkError> {
+async fn read(receive: &mut RecvStream, form: Form) -> Result<Heard, LinkError> {
     let mut prefix = [0; PREFIX_BYTES];
     receive.read_exact(&mut prefix).await?;
     let prefix = Prefix::decode(&prefix).map_err(|_| LinkError::Malformed)?;
-    if prefix.protocol != PROTOCOL {
-        return Ok(Heard::Protocol(prefix.protocol));
-    }
-    let mut body = vec![0; prefix.body_bytes];
-    receive.read_exact(&mut body).await?;
-    Ok(Heard::Body(body))
+    let mut content = vec![0; prefix.body_bytes];
+    receive.read_exact(&mut content).await?;
+    let (protocols, body) = form.read(prefix, &content).map_err(|_| LinkError::Malformed)?;
+    Ok(Heard { protocols, body: body.to_vec() })
 }
 
-async fn answer(send: &mut SendStream, answer: Answer) -> Result<(), LinkError> {
-    send.write_all(&answer.encode()).await?;
+/// The form of the hello, on which TLS has agreed.
+fn form(connection: &Connection) -> Result<Form, LinkError> {
+    let handshake = connection.handshake_data();
+    let handshake = handshake.and_then(|data| data.downcast::<HandshakeData>().ok());
+    let name = handshake.and_then(|data| data.protocol);
+    let form = name.and_then(|name| Form::from_alpn(&name));
+    form.ok_or_else(|| malformed(connection))
+}
+
+async fn answer(send: &mut SendStream, answer: Bytes) -> Result<(), LinkError> {
+    send.write_all(&answer).await?;
     send.finish().map_err(|_| LinkError::Broken)
 }
 
@@ -212,6 +237,7 @@ mod tests {
         Ourselves {
             identity: "shoal://m/eu/one?tiers=edge".parse().unwrap(),
             instance: Instance(1),
+            protocols: Protocols::ALL,
             wall: Arc::new(|| SystemTime::UNIX_EPOCH),
         }
     }

@@ -98,12 +98,20 @@ pub struct PeerIdentity {
     pub instance: Instance,
     /// Where it speaks from; nodes dial from the port they listen on.
     pub address: SocketAddr,
+    /// What is spoken on the connection: the highest protocol that both ends know. Whatever is
+    /// encoded for this peer is encoded so.
+    pub protocol: u16,
 }
 
 impl PeerIdentity {
-    pub(crate) fn new(identity: Identity, instance: Instance, address: SocketAddr) -> Self {
+    pub(crate) fn new(
+        identity: Identity,
+        instance: Instance,
+        address: SocketAddr,
+        protocol: u16,
+    ) -> Self {
         let Identity { mesh, name, region, tiers } = identity;
-        PeerIdentity { mesh, name, region, tiers, instance, address }
+        PeerIdentity { mesh, name, region, tiers, instance, address, protocol }
     }
 }
 

@@ -101,7 +101,7 @@ impl Host {
                 }
                 stream = connection.accept_bi(), if tasks.len() < STREAMS_MAX + CASTS_MAX => {
                     stream.map(|(send, receive)| {
-                        let channel = Channel::accepted(send, receive);
+                        let channel = Channel::accepted(send, receive, guest.peer.protocol);
                         tasks.spawn(Arc::clone(self).two_way(Arc::clone(guest), channel))
                     })
                 }

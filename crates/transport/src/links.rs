@@ -18,6 +18,7 @@ use tokio::sync::broadcast;
 use tokio::time::timeout;
 use tracing::debug;
 use wire::hello::{Kind, Lane, Shape};
+use wire::protocol::Protocols;
 
 use crate::channel::Channel;
 use crate::code;
@@ -38,6 +39,8 @@ pub struct Local {
     pub credentials: Credentials,
     /// Its data directory.
     pub instance: Instance,
+    /// What it speaks.
+    pub protocols: Protocols,
     /// Where it listens, and where it dials from.
     pub listen: SocketAddr,
     /// Its wall clock.
@@ -78,10 +81,10 @@ impl Links {
         directory: Arc<dyn Directory>,
         service: Arc<dyn Service>,
     ) -> Result<Links, TransportError> {
-        let Local { credentials, instance, listen, wall } = local;
+        let Local { credentials, instance, protocols, listen, wall } = local;
         let cannot_listen = |source| TransportError::Listen { address: listen, source };
-        let accepting = tls::accepting(&credentials)?;
-        let dialling = tls::dialling(&credentials)?;
+        let accepting = tls::accepting(&credentials, protocols)?;
+        let dialling = tls::dialling(&credentials, protocols)?;
         let (config, runtime) = (EndpointConfig::default(), Arc::new(TokioRuntime));
         let mut endpoint = socket(listen)
             .and_then(|socket| Endpoint::new(config, Some(accepting), socket, runtime))
@@ -89,7 +92,8 @@ impl Links {
         endpoint.set_default_client_config(dialling);
         let address = endpoint.local_addr().map_err(cannot_listen)?;
 
-        let us = Ourselves { identity: credentials.identity().clone(), instance, wall };
+        let identity = credentials.identity().clone();
+        let us = Ourselves { identity, instance, protocols, wall };
         let presence = Arc::new(Presence::new(us, directory));
         let host = Arc::new(Host { presence: Arc::clone(&presence), service });
         let dialler = Arc::new(Dialler::new(endpoint.clone(), presence));
@@ -102,7 +106,7 @@ impl Links {
         self.0.address
     }
 
-    /// Who is at the other end.
+    /// Who is at the other end, and what is spoken with it.
     pub async fn identify(&self, to: &Target) -> Result<PeerIdentity, LinkError> {
         Ok(self.link(to, Lane::Control).await?.peer.clone())
     }

@@ -138,6 +138,7 @@ mod tests {
     use std::time::SystemTime;
 
     use wire::hello::Lane;
+    use wire::protocol::Protocols;
 
     use super::*;
 
@@ -152,14 +153,15 @@ mod tests {
     fn presence() -> Arc<Presence> {
         let identity = "shoal://m/eu/one?tiers=edge".parse().unwrap();
         let wall = Arc::new(|| SystemTime::UNIX_EPOCH);
-        let us = Ourselves { identity, instance: Instance(1), wall };
+        let protocols = Protocols::ALL;
+        let us = Ourselves { identity, instance: Instance(1), protocols, wall };
         Arc::new(Presence::new(us, Arc::new(Nobody)))
     }
 
     fn acquaintance(instance: u64) -> Acquaintance {
         let identity = "shoal://m/eu/two?tiers=edge".parse().unwrap();
         let address = "127.0.0.1:1".parse().unwrap();
-        let peer = PeerIdentity::new(identity, Instance(instance), address);
+        let peer = PeerIdentity::new(identity, Instance(instance), address, 3);
         Acquaintance { peer, lane: Lane::Control, clock: Clock::Agrees }
     }
 

@@ -33,7 +33,8 @@ impl Link {
     pub(crate) async fn open(&self, kind: Kind) -> Result<Channel, LinkError> {
         let (send, receive) = self.connection.open_bi().await.map_err(LinkError::Lost)?;
         let listener = self.pulse.as_ref().map(Pulse::listener);
-        let mut channel = Channel::opened(send, receive, self.connection.rtt(), listener);
+        let mut channel =
+            Channel::opened(send, receive, self.peer.protocol, self.connection.rtt(), listener);
         channel.sender.begin(kind).await?;
         Ok(channel)
     }
@@ -54,7 +55,8 @@ impl Link {
 
     /// Sends one message that has no answer.
     pub(crate) async fn cast(&self, kind: Kind, message: Bytes) -> Result<(), LinkError> {
-        let mut sender = Sender::new(self.connection.open_uni().await.map_err(LinkError::Lost)?);
+        let stream = self.connection.open_uni().await.map_err(LinkError::Lost)?;
+        let mut sender = Sender::new(stream, self.peer.protocol);
         sender.begin(kind).await?;
         sender.message(message).await
     }

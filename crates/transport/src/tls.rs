@@ -19,12 +19,12 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::TLS13;
+use wire::protocol::{Form, Protocols};
 
 use crate::credentials::Credentials;
 use crate::error::TransportError;
 use crate::identity::COMMON_NAME;
 
-const ALPN: &[u8] = b"shoal";
 /// Before the first measurement; QUIC's own 333 ms would make a dead peer take 3 s to give up on.
 const FIRST_RTT: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -49,7 +49,10 @@ pub(crate) fn verify(
 }
 
 /// How we are dialled.
-pub(crate) fn accepting(credentials: &Credentials) -> Result<ServerConfig, TransportError> {
+pub(crate) fn accepting(
+    credentials: &Credentials,
+    protocols: Protocols,
+) -> Result<ServerConfig, TransportError> {
     let roots = roots(&credentials.authorities).map_err(refused)?;
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider());
     let mut tls = rustls::ServerConfig::builder_with_provider(provider())
@@ -58,7 +61,7 @@ pub(crate) fn accepting(credentials: &Credentials) -> Result<ServerConfig, Trans
         .with_client_cert_verifier(verifier.build().map_err(refused)?)
         .with_single_cert(credentials.chain.clone(), credentials.key.clone_key())
         .map_err(refused)?;
-    tls.alpn_protocols = vec![ALPN.to_vec()];
+    tls.alpn_protocols = forms(protocols);
     tls.session_storage = Arc::new(NoServerSessionStorage {});
     tls.send_tls13_tickets = 0;
     let quic = QuicServerConfig::try_from(tls).map_err(refused)?;
@@ -68,14 +71,17 @@ pub(crate) fn accepting(credentials: &Credentials) -> Result<ServerConfig, Trans
 }
 
 /// How we dial. Whoever dials opens the streams.
-pub(crate) fn dialling(credentials: &Credentials) -> Result<ClientConfig, TransportError> {
+pub(crate) fn dialling(
+    credentials: &Credentials,
+    protocols: Protocols,
+) -> Result<ClientConfig, TransportError> {
     let mut tls = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])
         .map_err(refused)?
         .with_root_certificates(roots(&credentials.authorities).map_err(refused)?)
         .with_client_auth_cert(credentials.chain.clone(), credentials.key.clone_key())
         .map_err(refused)?;
-    tls.alpn_protocols = vec![ALPN.to_vec()];
+    tls.alpn_protocols = forms(protocols);
     tls.resumption = rustls::client::Resumption::disabled();
     let quic = QuicClientConfig::try_from(tls).map_err(refused)?;
     let mut config = ClientConfig::new(Arc::new(quic));
@@ -98,6 +104,11 @@ fn transport(streams: usize, casts: usize) -> TransportConfig {
         .send_window(LINK_WINDOW_BYTES.into())
         .datagram_receive_buffer_size(Some(PULSE_BYTES_MAX));
     transport
+}
+
+/// The forms of the hello, as TLS knows them; the side that is dialled chooses its first.
+fn forms(protocols: Protocols) -> Vec<Vec<u8>> {
+    Form::known_to(protocols).iter().map(|form| form.alpn().to_vec()).collect()
 }
 
 fn roots(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, rustls::Error> {

@@ -34,10 +34,7 @@ pub enum Malformed {
 }
 
 fn options(limit: usize) -> impl Options {
-    bincode::DefaultOptions::new()
-        .with_fixint_encoding()
-        .with_limit(limit as u64)
-        .reject_trailing_bytes()
+    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(limit as u64)
 }
 
 /// Encodes one message.
@@ -51,12 +48,23 @@ pub fn encode<T: Serialize>(message: &T) -> Bytes {
 
 /// Decodes one message of at most `limit` bytes.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Malformed> {
+    let strict = options(limit).reject_trailing_bytes();
+    strict.deserialize(body(bytes, limit)?).map_err(Malformed::Body)
+}
+
+/// The same for a message that a newer node may have made longer: what follows is skipped.
+pub fn decode_start<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Malformed> {
+    let lenient = options(limit).allow_trailing_bytes();
+    lenient.deserialize(body(bytes, limit)?).map_err(Malformed::Body)
+}
+
+fn body(bytes: &[u8], limit: usize) -> Result<&[u8], Malformed> {
     if bytes.len() > limit {
         return Err(Malformed::TooLong(bytes.len(), limit));
     }
     match bytes.split_first() {
         None => Err(Malformed::Empty),
-        Some((&VERSION, body)) => options(limit).deserialize(body).map_err(Malformed::Body),
+        Some((&VERSION, body)) => Ok(body),
         Some((&version, _)) => Err(Malformed::Version(version)),
     }
 }
@@ -79,5 +87,7 @@ mod tests {
         assert!(matches!(decode::<u8>(&[VERSION, 1, 2], 64), Err(Malformed::Body(_))));
         assert!(matches!(decode::<u8>(&[VERSION, 1], 1), Err(Malformed::TooLong(2, 1))));
         assert_eq!(decode::<u8>(&[VERSION, 7], 2).unwrap(), 7);
+        assert_eq!(decode_start::<u8>(&[VERSION, 7, 8], 3).unwrap(), 7);
+        assert!(matches!(decode_start::<u8>(&[VERSION, 7, 8], 2), Err(Malformed::TooLong(3, 2))));
     }
 }

@@ -51,6 +51,8 @@ pub struct Facts {
     pub lease: Option<Duration>,
     /// What the canary found.
     pub canary: Canary,
+    /// The newest protocol it speaks; programs before protocol 3 do not say.
+    pub protocol: Option<u16>,
 }
 
 impl Facts {
@@ -76,6 +78,7 @@ impl Facts {
             ("served", served.join(" ")),
             ("lease", self.lease.map(lease).unwrap_or_default()),
             ("canary", format!("{violations}/{samples}")),
+            ("protocol", self.protocol.map(|newest| newest.to_string()).unwrap_or_default()),
         ]
     }
 
@@ -95,6 +98,7 @@ impl Facts {
                 "served" => facts.served = read_served(value),
                 "lease" => facts.lease = value.parse().ok().map(Duration::from_millis),
                 "canary" => facts.canary = read_canary(value),
+                "protocol" => facts.protocol = value.parse().ok(),
                 _ => {}
             }
         }
@@ -136,6 +140,7 @@ mod tests {
             served: [Served { requests: 10, hits: 7 }, Served::default(), Served::default()],
             lease: Some(Duration::from_millis(1500)),
             canary: Canary { samples: 12, violations: 1 },
+            protocol: Some(3),
         };
         let pairs = facts.pairs();
         assert_eq!(Facts::read(pairs.iter().map(|(key, value)| (*key, value.as_str()))), facts);

@@ -1,7 +1,9 @@
 //! The hello that opens every connection, and the byte that opens every stream.
 //!
 //! A prefix that never changes (magic, protocol, length) stands before the body, so that nodes of
-//! different protocols can still tell each other so; only the body is a codec message.
+//! different protocols can still tell each other so; only the body is a codec message. How a range
+//! of protocols is said is [`Form`](crate::protocol::Form)'s. Behind one, a body may grow at its
+//! end: who does not know what follows skips it.
 //! Nothing here decides whom to welcome: `transport` compares, with the certificate beside it.
 
 use std::fmt;
@@ -10,12 +12,12 @@ use std::str::FromStr;
 use bytes::{BufMut, Bytes, BytesMut};
 use model::limits::HELLO_BYTES_MAX;
 use model::{Instance, Invalid, NodeName, Region};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, Malformed};
+use crate::protocol::{Form, Protocols};
 
-/// The protocol between nodes: streams, messages and their meaning. Raised with every change.
-pub const PROTOCOL: u16 = 2;
 /// Bytes of the prefix: the magic, the protocol, and the length of the body, little-endian.
 pub const PREFIX_BYTES: usize = MAGIC.len() + 2 + 2;
 
@@ -148,7 +150,7 @@ impl fmt::Display for Kind {
 /// What stands before a hello and before its answer, in every protocol there will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
-    /// The protocol of whoever wrote it.
+    /// The protocol of whoever wrote it, or the newest of them.
     pub protocol: u16,
     /// Bytes that follow.
     pub body_bytes: usize,
@@ -166,6 +168,17 @@ impl Prefix {
             return Err(Malformed::TooLong(body_bytes, HELLO_BYTES_MAX));
         }
         Ok(Prefix { protocol: u16::from_le_bytes([p0, p1]), body_bytes })
+    }
+
+    /// The prefix, and `content` after it.
+    pub(crate) fn followed_by(self, content: &[u8]) -> Bytes {
+        assert!(content.len() <= HELLO_BYTES_MAX, "names are short and so is every reason");
+        let mut out = BytesMut::with_capacity(PREFIX_BYTES + content.len());
+        out.put_slice(&MAGIC);
+        out.put_u16_le(self.protocol);
+        out.put_u16_le(content.len() as u16);
+        out.put_slice(content);
+        out.freeze()
     }
 }
 
@@ -185,14 +198,14 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// Prefix and body.
-    pub fn encode(&self) -> Bytes {
-        prefixed(&codec::encode(self))
+    /// Prefix and body, from a node that speaks `protocols`.
+    pub fn encode(&self, form: Form, protocols: Protocols) -> Bytes {
+        form.write(protocols, &codec::encode(self))
     }
 
     /// Decodes a body.
-    pub fn decode(body: &[u8]) -> Result<Hello, Malformed> {
-        codec::decode(body, HELLO_BYTES_MAX)
+    pub fn decode(form: Form, body: &[u8]) -> Result<Hello, Malformed> {
+        decode(form, body)
     }
 }
 
@@ -224,25 +237,22 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Prefix and body.
-    pub fn encode(&self) -> Bytes {
-        prefixed(&codec::encode(self))
+    /// Prefix and body, from a node that speaks `protocols`.
+    pub fn encode(&self, form: Form, protocols: Protocols) -> Bytes {
+        form.write(protocols, &codec::encode(self))
     }
 
     /// Decodes a body.
-    pub fn decode(body: &[u8]) -> Result<Answer, Malformed> {
-        codec::decode(body, HELLO_BYTES_MAX)
+    pub fn decode(form: Form, body: &[u8]) -> Result<Answer, Malformed> {
+        decode(form, body)
     }
 }
 
-fn prefixed(body: &[u8]) -> Bytes {
-    assert!(body.len() <= HELLO_BYTES_MAX, "names are short and so is every reason");
-    let mut out = BytesMut::with_capacity(PREFIX_BYTES + body.len());
-    out.put_slice(&MAGIC);
-    out.put_u16_le(PROTOCOL);
-    out.put_u16_le(body.len() as u16);
-    out.put_slice(body);
-    out.freeze()
+fn decode<T: DeserializeOwned>(form: Form, body: &[u8]) -> Result<T, Malformed> {
+    match form {
+        Form::Single => codec::decode(body, HELLO_BYTES_MAX),
+        Form::Range => codec::decode_start(body, HELLO_BYTES_MAX),
+    }
 }
 
 #[cfg(test)]
@@ -264,8 +274,16 @@ mod tests {
         (Prefix::decode(prefix).unwrap(), body)
     }
 
+    /// As a node says it that is pinned to 2, and as every node says it to one that knows no more.
+    const SINGLE: (Form, Protocols) = (Form::Single, Protocols::ALL);
+    const RANGE: (Form, Protocols) = (Form::Range, Protocols::ALL);
+
+    fn said(hello: &Hello, (form, protocols): (Form, Protocols)) -> Bytes {
+        hello.encode(form, protocols)
+    }
+
     #[test]
-    fn a_hello_is_these_bytes() {
+    fn a_hello_of_protocol_2_is_these_bytes() {
         let golden = [
             b"SHOAL".as_slice(),
             &[2, 0, 40, 0],
@@ -275,31 +293,64 @@ mod tests {
             &[7, 0, 0, 0, 0, 0, 0, 0],
             &[2, 1, 0, 0, 0, 0, 0, 0],
         ];
-        assert_eq!(hello().encode(), golden.concat());
+        assert_eq!(said(&hello(), SINGLE), golden.concat());
+        let pinned = Protocols::up_to(2).unwrap();
+        assert_eq!(said(&hello(), (Form::Single, pinned)), golden.concat());
     }
 
     #[test]
-    fn answers_are_these_bytes() {
+    fn a_hello_that_names_a_range_is_these_bytes() {
+        let single = said(&hello(), SINGLE);
+        let golden = [b"SHOAL\x03\x00\x2a\x00\x02\x00".as_slice(), &single[PREFIX_BYTES..]];
+        assert_eq!(said(&hello(), RANGE), golden.concat());
+        let refused = Answer::Refused { reason: Reason::Name, text: "no".into() };
+        let bytes = refused.encode(Form::Range, Protocols::ALL);
+        assert_eq!(bytes[..11], *b"SHOAL\x03\x00\x15\x00\x02\x00");
+        assert_eq!(bytes[11..], refused.encode(Form::Single, Protocols::ALL)[PREFIX_BYTES..]);
+    }
+
+    #[test]
+    fn a_hello_behind_a_range_may_grow_at_its_end() {
+        let bytes = said(&hello(), RANGE);
+        let (prefix, content) = split(&bytes);
+        let (protocols, body) = Form::Range.read(prefix, content).unwrap();
+        assert_eq!(protocols, Protocols::ALL);
+        let grown = [body, b"more"].concat();
+        assert_eq!(Hello::decode(Form::Range, &grown).unwrap(), hello());
+        assert!(Hello::decode(Form::Single, &grown).is_err());
+        let answer = codec::encode(&Answer::Welcome(hello()));
+        let grown = [&answer, b"more".as_slice()].concat();
+        assert_eq!(Answer::decode(Form::Range, &grown).unwrap(), Answer::Welcome(hello()));
+    }
+
+    #[test]
+    fn answers_of_protocol_2_are_these_bytes() {
         let refused = Answer::Refused { reason: Reason::Name, text: "no".into() };
         let golden = [
             b"SHOAL".as_slice(),
             &[2, 0, 19, 0],
             &[1, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, b'n', b'o'],
         ];
-        assert_eq!(refused.encode(), golden.concat());
-        let welcome = Answer::Welcome(hello()).encode();
+        assert_eq!(refused.encode(Form::Single, Protocols::ALL), golden.concat());
+        let welcome = Answer::Welcome(hello()).encode(Form::Single, Protocols::ALL);
         assert_eq!(welcome[9..14], [1, 0, 0, 0, 0]);
-        assert_eq!(welcome[14..], hello().encode()[10..]);
+        assert_eq!(welcome[14..], said(&hello(), SINGLE)[10..]);
     }
 
     #[test]
     fn what_was_said_is_what_is_heard() {
-        let bytes = hello().encode();
-        let (prefix, body) = split(&bytes);
-        assert_eq!((prefix.protocol, prefix.body_bytes), (PROTOCOL, body.len()));
-        assert_eq!(Hello::decode(body).unwrap(), hello());
-        let answer = Answer::Welcome(hello());
-        assert_eq!(Answer::decode(split(&answer.encode()).1).unwrap(), answer);
+        for (form, newest) in [(Form::Single, 2), (Form::Range, Protocols::ALL.newest())] {
+            let bytes = said(&hello(), (form, Protocols::ALL));
+            let (prefix, content) = split(&bytes);
+            assert_eq!((prefix.protocol, prefix.body_bytes), (newest, content.len()));
+            let (_, body) = form.read(prefix, content).unwrap();
+            assert_eq!(Hello::decode(form, body).unwrap(), hello());
+            let answer = Answer::Welcome(hello());
+            let bytes = answer.encode(form, Protocols::ALL);
+            let (prefix, content) = split(&bytes);
+            let (_, body) = form.read(prefix, content).unwrap();
+            assert_eq!(Answer::decode(form, body).unwrap(), answer);
+        }
     }
 
     #[test]
@@ -314,10 +365,12 @@ mod tests {
         let (limit, beyond) = (b"SHOAL\x01\x00\x00\x04", b"SHOAL\x01\x00\x01\x04");
         assert_eq!(Prefix::decode(limit).unwrap().body_bytes, HELLO_BYTES_MAX);
         assert!(matches!(Prefix::decode(beyond), Err(Malformed::TooLong(1025, 1024))));
-        let bytes = hello().encode();
+        let bytes = said(&hello(), SINGLE);
         let (_, body) = split(&bytes);
         for end in 0..body.len() {
-            assert!(Hello::decode(&body[..end]).is_err(), "{end}");
+            for form in [Form::Single, Form::Range] {
+                assert!(Hello::decode(form, &body[..end]).is_err(), "{end}");
+            }
         }
     }
 

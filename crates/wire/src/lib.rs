@@ -9,4 +9,5 @@ pub mod codec;
 pub mod exchange;
 pub mod gossip;
 pub mod hello;
+pub mod protocol;
 pub mod log;

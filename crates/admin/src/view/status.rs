@@ -29,6 +29,8 @@ pub struct Status {
     pub lease_ms: u64,
     /// What the canary found on all nodes that seem alive.
     pub canary: Canary,
+    /// The newest protocol that all nodes speak that seem alive.
+    pub protocol: u16,
 }
 
 /// What became of the hits that were looked at again: a node asks the object's shield owner whether
@@ -94,6 +96,8 @@ pub struct NodeStatus {
     pub fenced: bool,
     /// What the canary found on it.
     pub canary: Canary,
+    /// The newest protocol that it speaks; null if it does not say, as programs before protocol 3.
+    pub protocol: Option<u16>,
 }
 
 /// A node's part in the Raft group.

@@ -43,6 +43,10 @@ pub(crate) struct Arguments {
     /// [default: 10].
     #[arg(long, env = "SHOAL_LEASE", value_name = "SECONDS", requires = "bootstrap")]
     pub(crate) lease: Option<u64>,
+    /// The newest protocol to speak with peers, while some of them know no newer one
+    /// [default: the newest].
+    #[arg(long, env = "SHOAL_PROTOCOL", value_name = "NUMBER")]
+    pub(crate) protocol: Option<u16>,
     /// Share of keys relative to other nodes; 100 is ordinary.
     #[arg(long, env = "SHOAL_CAPACITY")]
     pub(crate) capacity: Option<u32>,

@@ -16,6 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 use transport::Links;
 use wire::gossip::Facts;
+use wire::protocol::Protocols;
 
 use crate::canary::Canary;
 use crate::config::Config;
@@ -67,6 +68,7 @@ pub(super) fn start(
         world: world.clone(),
         journal: stories.journal.clone(),
         canary: canary.clone(),
+        protocols: config.protocols,
     };
     endless(speaker.publish(doors).boxed());
 }
@@ -119,11 +121,14 @@ struct Speaker {
     world: Arc<World>,
     journal: Arc<Journal>,
     canary: Arc<Canary>,
+    protocols: Protocols,
 }
 
 impl Speaker {
     async fn publish(self, [http, admin]: [SocketAddr; 2]) {
-        let mut facts = Facts { http: Some(http), admin: Some(admin), ..Facts::default() };
+        let protocol = Some(self.protocols.newest());
+        let mut facts =
+            Facts { http: Some(http), admin: Some(admin), protocol, ..Facts::default() };
         for round in 0u32.. {
             let role = self.group.role();
             facts.applied = self.follow.replica.applied();

@@ -52,7 +52,13 @@ impl Ground {
         let directory = Arc::new(Directory::new(replica.clone()));
         let wall = Arc::new(|| Machine.wall());
         let links = Links::bind(
-            Local { credentials, instance, listen: config.listen, wall },
+            Local {
+                credentials,
+                instance,
+                protocols: config.protocols,
+                listen: config.listen,
+                wall,
+            },
             directory.clone(),
             switchboard.clone(),
         )?;

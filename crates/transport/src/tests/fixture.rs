@@ -12,6 +12,7 @@ use model::{Instance, NodeName, Tiers};
 use quinn::{Connection, Endpoint};
 use tokio::sync::mpsc;
 use wire::hello::Kind;
+use wire::protocol::Protocols;
 
 use crate::greet::Ourselves;
 use crate::identity::COMMON_NAME;
@@ -38,7 +39,12 @@ pub(crate) fn identity(text: &str) -> Identity {
 }
 
 pub(crate) fn us(text: &str, instance: u64) -> Ourselves {
-    Ourselves { identity: identity(text), instance: Instance(instance), wall: wall() }
+    speaking(text, instance, Protocols::ALL)
+}
+
+pub(crate) fn speaking(text: &str, instance: u64, protocols: Protocols) -> Ourselves {
+    let (identity, instance) = (identity(text), Instance(instance));
+    Ourselves { identity, instance, protocols, wall: wall() }
 }
 
 pub(crate) fn authority() -> Authority {
@@ -62,7 +68,21 @@ pub(crate) async fn pair() -> Pair {
 }
 
 pub(crate) async fn pair_of(authority: &Authority, identities: [&str; 2]) -> Pair {
-    let [dialler, acceptor] = identities.map(|text| endpoint(&certify(authority, text)));
+    let [one, two] = identities.map(|text| endpoint(&certify(authority, text)));
+    connected([one, two]).await
+}
+
+/// The same, of nodes that speak no more than these.
+pub(crate) async fn pair_speaking(protocols: [Protocols; 2]) -> Pair {
+    let (authority, [one, two]) = (authority(), protocols);
+    let endpoint = |name, protocols| {
+        let text = format!("shoal://m/eu/{name}?tiers=edge");
+        endpoint_speaking(&certify(&authority, &text), protocols)
+    };
+    connected([endpoint("one", one), endpoint("two", two)]).await
+}
+
+async fn connected([dialler, acceptor]: [Endpoint; 2]) -> Pair {
     let dial = async {
         let address = acceptor.local_addr().unwrap();
         dialler.connect(address, COMMON_NAME).unwrap().await.unwrap()
@@ -74,9 +94,13 @@ pub(crate) async fn pair_of(authority: &Authority, identities: [&str; 2]) -> Pai
 
 /// A bare endpoint that proves itself with `credentials`.
 pub(crate) fn endpoint(credentials: &Credentials) -> Endpoint {
-    let config = tls::accepting(credentials).unwrap();
+    endpoint_speaking(credentials, Protocols::ALL)
+}
+
+fn endpoint_speaking(credentials: &Credentials, protocols: Protocols) -> Endpoint {
+    let config = tls::accepting(credentials, protocols).unwrap();
     let mut endpoint = Endpoint::server(config, anywhere()).unwrap();
-    endpoint.set_default_client_config(tls::dialling(credentials).unwrap());
+    endpoint.set_default_client_config(tls::dialling(credentials, protocols).unwrap());
     endpoint
 }
 
@@ -158,7 +182,8 @@ impl Mesh {
         listen: SocketAddr,
     ) -> Result<Node, TransportError> {
         let (tell, events) = mpsc::unbounded_channel();
-        let local = Local { credentials, instance: Instance(instance), listen, wall: wall() };
+        let (instance, protocols) = (Instance(instance), Protocols::ALL);
+        let local = Local { credentials, instance, protocols, listen, wall: wall() };
         let links = Links::bind(local, Arc::<Book>::clone(&self.book), Arc::new(Echo { tell }))?;
         Ok(Node { links, events })
     }

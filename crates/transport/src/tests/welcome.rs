@@ -7,9 +7,12 @@ use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, ConnectionError, Endpoint};
 use rustls::RootCertStore;
 use rustls::version::TLS13;
-use wire::hello::{Answer, Lane, PREFIX_BYTES, PROTOCOL, Prefix, Reason};
+use wire::hello::{Answer, Lane, PREFIX_BYTES, Prefix, Reason};
+use wire::protocol::{Form, Protocols};
 
-use super::fixture::{Mesh, Pair, anywhere, authority, certify, endpoint, pair, pair_of, us};
+use super::fixture::{
+    Mesh, Pair, anywhere, authority, certify, endpoint, pair, pair_of, pair_speaking, speaking, us,
+};
 use crate::greet::{introduce, receive};
 use crate::identity::COMMON_NAME;
 use crate::{Credentials, LinkError, Target, tls};
@@ -143,19 +146,20 @@ async fn another_protocol_is_refused_in_words_that_name_both() {
     let Pair { dialler, acceptor, .. } = &pair().await;
     let newer = async {
         let (mut send, mut receive) = dialler.open_bi().await.unwrap();
-        send.write_all(b"SHOAL\x63\x00\x03\x00new").await.unwrap();
+        send.write_all(b"SHOAL\x63\x00\x03\x00\x62\x00!").await.unwrap();
         let mut prefix = [0; PREFIX_BYTES];
         receive.read_exact(&mut prefix).await.unwrap();
         let prefix = Prefix::decode(&prefix).unwrap();
-        assert_eq!(prefix.protocol, PROTOCOL);
-        let mut body = vec![0; prefix.body_bytes];
-        receive.read_exact(&mut body).await.unwrap();
+        let mut content = vec![0; prefix.body_bytes];
+        receive.read_exact(&mut content).await.unwrap();
         dialler.close(0u32.into(), b"");
-        Answer::decode(&body).unwrap()
+        let (protocols, body) = Form::Range.read(prefix, &content).unwrap();
+        assert_eq!(protocols, Protocols::ALL);
+        Answer::decode(Form::Range, body).unwrap()
     };
     let us_accepting = us(TWO, 2);
     let (answer, accepted) = tokio::join!(newer, receive(&us_accepting, acceptor));
-    let text = format!("two speaks protocol {PROTOCOL}, its peer protocol 99");
+    let text = format!("two speaks {}, its peer protocols 98 to 99", Protocols::ALL);
     assert_eq!(answer, Answer::Refused { reason: Reason::Protocol, text: text.clone() });
     let Err(LinkError::Unwelcome { reason: Reason::Protocol, text: heard, .. }) = accepted else {
         panic!("protocols do not mix: {accepted:?}");
@@ -165,7 +169,7 @@ async fn another_protocol_is_refused_in_words_that_name_both() {
     let Pair { dialler, acceptor, .. } = &pair().await;
     let newer = async {
         let (mut send, mut receive) = acceptor.accept_bi().await.unwrap();
-        send.write_all(b"SHOAL\x63\x00\x03\x00new").await.unwrap();
+        send.write_all(b"SHOAL\x63\x00\x03\x00\x62\x00!").await.unwrap();
         let _ = receive.read_to_end(HELLO_BYTES_MAX * 2).await;
     };
     let us_dialling = us(ONE, 1);
@@ -173,7 +177,101 @@ async fn another_protocol_is_refused_in_words_that_name_both() {
     let Err(LinkError::Unwelcome { reason: Reason::Protocol, text, .. }) = dialled else {
         panic!("protocols do not mix: {dialled:?}");
     };
-    assert_eq!(text, format!("one speaks protocol {PROTOCOL}, its peer protocol 99"));
+    assert_eq!(text, format!("one speaks {}, its peer protocols 98 to 99", Protocols::ALL));
+}
+
+#[tokio::test]
+async fn two_nodes_speak_the_highest_protocol_that_both_know() {
+    let range = |oldest, newest| Protocols::between(oldest, newest).unwrap();
+    for (one, two, spoken) in [
+        (range(2, 3), range(2, 3), Some(3)),
+        (range(2, 2), range(2, 3), Some(2)),
+        (range(2, 3), range(2, 2), Some(2)),
+        (range(2, 2), range(2, 2), Some(2)),
+        (range(2, 3), range(3, 9), Some(3)),
+        (range(4, 9), range(2, 3), None),
+        (range(2, 3), range(4, 9), None),
+        (range(2, 2), range(3, 4), None),
+    ] {
+        let Pair { dialler, acceptor, .. } = &pair_speaking([one, two]).await;
+        let (us_dialling, us_accepting) = (speaking(ONE, 1, one), speaking(TWO, 2, two));
+        let (dialled, accepted) = tokio::join!(
+            introduce(&us_dialling, dialler, Lane::Control),
+            receive(&us_accepting, acceptor),
+        );
+        for outcome in [dialled, accepted] {
+            match (outcome, spoken) {
+                (Ok(met), Some(spoken)) => assert_eq!(met.peer.protocol, spoken, "{one}, {two}"),
+                (Err(LinkError::Unwelcome { reason: Reason::Protocol, text, .. }), None) => {
+                    assert!(text.contains("speaks") && text.contains("its peer"), "{text}");
+                }
+                (other, _) => panic!("{one} and {two}: {other:?}"),
+            }
+        }
+    }
+}
+
+/// It takes the hello for one of its own, and hears why not when the connection ends.
+#[tokio::test]
+async fn a_program_that_knows_only_protocol_2_hears_that_its_time_is_over() {
+    let (new, old) = (Protocols::between(3, 4).unwrap(), Protocols::up_to(2).unwrap());
+    let Pair { dialler, acceptor, .. } = &pair_speaking([new, old]).await;
+    let (us_dialling, us_accepting) = (speaking(ONE, 1, new), speaking(TWO, 2, old));
+    let (dialled, _) = tokio::join!(
+        introduce(&us_dialling, dialler, Lane::Control),
+        receive(&us_accepting, acceptor),
+    );
+    let Err(LinkError::Unwelcome { reason: Reason::Protocol, text, .. }) = dialled else {
+        panic!("protocols do not mix: {dialled:?}");
+    };
+    assert_eq!(text, "one speaks protocols 3 to 4, its peer protocol 2");
+    let ConnectionError::ApplicationClosed(end) = acceptor.closed().await else {
+        panic!("it ended in another way");
+    };
+    assert_eq!(end.reason, text);
+}
+
+/// A program of protocol 2 as it was, byte for byte, at either end.
+#[tokio::test]
+async fn a_program_that_knows_only_protocol_2_is_spoken_to_as_ever() {
+    let old = Protocols::up_to(2).unwrap();
+    let body = |name: &str, instance: u8| {
+        let length = name.len() as u8;
+        let name = [&[length, 0, 0, 0, 0, 0, 0, 0], name.as_bytes()].concat();
+        let mesh = [1, 0, 0, 0, 0, 0, 0, 0, b'm'];
+        [&[0; 4], &mesh[..], &name, &[instance, 0, 0, 0, 0, 0, 0, 0], &[0; 8]].concat()
+    };
+    let said = |content: &[u8]| {
+        let length = content.len() as u8 + 1;
+        [b"SHOAL\x02\x00", &[length, 0, 1][..], content].concat()
+    };
+    let Pair { dialler, acceptor, .. } = &pair_speaking([old, Protocols::ALL]).await;
+    let dials = async {
+        let (mut send, mut receive) = dialler.open_bi().await.unwrap();
+        send.write_all(&said(&body("one", 1))).await.unwrap();
+        let welcome = receive.read_to_end(HELLO_BYTES_MAX * 2).await.unwrap();
+        let expected = said(&[&[0; 4], &body("two", 2)[..]].concat());
+        // All but the clock.
+        assert_eq!(welcome[..welcome.len() - 8], expected[..expected.len() - 8]);
+    };
+    let us_accepting = us(TWO, 2);
+    let ((), accepted) = tokio::join!(dials, receive(&us_accepting, acceptor));
+    assert_eq!(accepted.unwrap().peer.protocol, 2);
+
+    let Pair { dialler, acceptor, .. } = &pair_speaking([Protocols::ALL, old]).await;
+    let accepts = async {
+        let (mut send, mut receive) = acceptor.accept_bi().await.unwrap();
+        let expected = said(&body("one", 1));
+        let mut hello = vec![0; expected.len()];
+        receive.read_exact(&mut hello).await.unwrap();
+        assert_eq!(hello[..hello.len() - 8], expected[..expected.len() - 8]);
+        let welcome = said(&[&[0; 4], &body("two", 2)[..]].concat());
+        send.write_all(&welcome).await.unwrap();
+        send.finish().unwrap();
+    };
+    let us_dialling = us(ONE, 1);
+    let (dialled, ()) = tokio::join!(introduce(&us_dialling, dialler, Lane::Control), accepts);
+    assert_eq!(dialled.unwrap().peer.protocol, 2);
 }
 
 #[tokio::test]
