@@ -115,7 +115,9 @@ impl Dialler {
         let name = acquaintance.peer.name.clone();
         let protocol = acquaintance.peer.protocol;
         debug!(peer = %name, %address, %lane, protocol, "connected");
-        let pulse = (lane == Lane::Bulk).then(Pulse::new);
+        // An older program takes no signs: it is heard too seldom to be called silent.
+        let takes_signs = connection.max_datagram_size().is_some();
+        let pulse = (lane == Lane::Bulk && takes_signs).then(Pulse::new);
         let link = Arc::new(Link { connection, peer: acquaintance.peer, pulse });
         slot.rise(Arc::clone(&link));
         let end = link.tend().await;
