@@ -47,6 +47,12 @@ fn a_copy_known_by_its_date_alone_is_one_version_whatever_its_head_is_named() {
 }
 
 #[test]
+fn a_node_that_was_cut_off_takes_no_date_for_a_proof() {
+    // A regional that has heard of no purge confirms a copy by its date, and vouches for it anew.
+    good("187 --level l0 --profile ordinary");
+}
+
+#[test]
 fn every_mutant_of_the_short_runs_is_caught_by_the_checker_of_the_promise_it_breaks() {
     good("--mutants --level l1");
 }
