@@ -16,8 +16,8 @@ use crate::scenario::Profile;
 
 /// Clocks may be this much slower than the world: 10 %.
 const SLOWEST: f64 = 0.9;
-/// Where nothing is broken, a few trips through the tree take less, snapshots, disks and the longest
-/// links included: those to a purge's commit, and those until all have said that they applied it.
+/// Where nothing is broken, a few trips through the tree take less, snapshots, disks and the
+/// longest links included: those to a purge's commit, and those until all have acknowledged it.
 const FEW_TRIPS: Duration = Duration::from_millis(1_500);
 
 /// Reads the history for purges that were not heeded in time.
