@@ -4,6 +4,7 @@
 //! When something is wrong, the run is had again with fewer faults, until none can be left out:
 //! the shortest schedule that still shows it is kept beside the logs.
 
+mod calm;
 pub(crate) mod catalogue;
 mod commands;
 mod judge;

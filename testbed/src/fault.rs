@@ -227,6 +227,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn faults_are_written_as_they_are_typed() {
+        let pace = Pace { operations: Some(5), bytes: None };
+        let faults = [
+            (Fault::Kill, ""),
+            (Fault::Restart, ""),
+            (Fault::DiskFull, ""),
+            (Fault::Isolate { direction: Direction::In }, "--direction in"),
+            (Fault::OriginSlow { delay_ms: 7 }, "--delay 7ms"),
+            (Fault::Loss { percent: 2.5 }, "--percent 2.5"),
+            (Fault::SlowDisk { pace }, "--delay 200ms"),
+            (Fault::Clock { rate: 1.05 }, "--rate 1.050"),
+        ];
+        for (fault, options) in faults {
+            let text = serde_json::to_value(&fault).unwrap();
+            assert_eq!(text["kind"], fault.word());
+            assert_eq!(LASTING.contains(&fault.word()), fault.lasts(), "{}", fault.word());
+            assert_eq!(fault.options(), options);
+            assert_eq!(serde_json::from_value::<Fault>(text).unwrap(), fault);
+        }
+    }
+
+    #[test]
     fn a_partition_cuts_between_the_sides_and_not_within() {
         let members = ["a", "b", "c", "o"].map(|name| name.parse::<NodeName>().unwrap());
         let mut matrix = Matrix::default();

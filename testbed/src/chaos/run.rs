@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::calm;
 use super::catalogue::{self, Page};
 use super::commands::{self, Acknowledged};
 use super::judge::{Judge, Offence, Violation, Window};
@@ -149,11 +150,11 @@ pub(crate) async fn run(
     let orders = commands::start(&stage, schedule.seed).await?;
     let began = Instant::now();
     play(&stage, schedule).await?;
-    let settled = verdict::settle(&stage, Instant::now()).await;
+    let settled = calm::settle(&stage, Instant::now()).await;
     sleep_until(began + Duration::from_millis(schedule.for_ms)).await;
     stage.commands_end.cancel();
     commands::finish(orders).await;
-    let agreed = verdict::agree(&stage).await;
+    let agreed = calm::agree(&stage).await;
     sleep(WARM).await;
     stage.viewers_end.cancel();
     while viewers.join_next().await.is_some() {}

@@ -1,11 +1,10 @@
-//! What must hold once it is calm: the mesh comes together, no acknowledged command is gone, nobody
-//! died, nothing has leaked, and the nodes' own canary found nothing.
+//! What must hold once the mesh is together again: no acknowledged command is gone, nobody died,
+//! nothing has leaked, and the nodes' own canary found nothing.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use admin::view::{Invalidations, Status};
-use futures_util::future::join_all;
+use admin::view::Invalidations;
 use http::Method;
 use model::NodeName;
 use serde::{Deserialize, Serialize};
@@ -14,13 +13,9 @@ use tokio::time::{Instant, sleep};
 
 use super::judge::Offence;
 use super::run::{Stage, accuse};
-use super::settling;
 use crate::control::{Ask, Control, Roll, Usage};
 use crate::crew::Condition;
 
-/// How long is looked at most, to say when it came together at last.
-const LOOKED: Duration = Duration::from_secs(90);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Purges that a node lists.
 const LISTED_MAX: usize = 900;
@@ -37,83 +32,6 @@ pub(crate) struct Growth {
     pub(crate) sockets: u64,
     pub(crate) threads: u64,
     pub(crate) memory_kib: u64,
-}
-
-/// What nodes must have applied to be together.
-#[derive(Clone, Copy)]
-enum Level {
-    /// Whatever anybody had when all were asked before: commands go on.
-    AsBefore,
-    /// The same, all of them: the last command has been answered.
-    Equal,
-}
-
-/// Waits until everybody lives, is fenced no more and keeps up, while commands go on; how long
-/// that took from `calm`, the end of the last fault.
-pub(super) async fn settle(stage: &Stage, calm: Instant) -> Duration {
-    come_together(stage, Level::AsBefore, calm, "the last fault").await
-}
-
-/// Waits until everybody has the same; how long that took from the answer to the last command.
-pub(super) async fn agree(stage: &Stage) -> Duration {
-    come_together(stage, Level::Equal, Instant::now(), "the last command").await
-}
-
-async fn come_together(stage: &Stage, level: Level, since: Instant, after: &str) -> Duration {
-    let allowed = settling(&stage.scene);
-    let mut before = u64::MAX;
-    loop {
-        let asked = stage.scene.nodes.iter().map(|place| stage.operator.status(place));
-        let views = join_all(asked).await;
-        let took = since.elapsed();
-        let verdict = together(stage, level, before, &views);
-        let applied = views.iter().flatten().map(|view| view.log.applied_index);
-        before = applied.max().unwrap_or(u64::MAX);
-        let Err(what) = verdict else {
-            if took > allowed {
-                let (took, allowed) = (took.as_millis(), allowed.as_millis());
-                let text = format!("together only {took} ms after {after}: allowed are {allowed}");
-                accuse(stage, Offence::Unsettled, text);
-            }
-            return took;
-        };
-        if took > LOOKED {
-            let text = format!("{} s after {after}: {what}", took.as_secs());
-            accuse(stage, Offence::Unsettled, text);
-            return took;
-        }
-        sleep(LOOK_EVERY).await;
-    }
-}
-
-fn together(
-    stage: &Stage,
-    level: Level,
-    before: u64,
-    views: &[anyhow::Result<Status>],
-) -> Result<(), String> {
-    let mut applied = BTreeSet::new();
-    for (place, view) in stage.scene.nodes.iter().zip(views) {
-        let name = &place.name;
-        let view = view.as_ref().map_err(|error| format!("{name}: {error:#}"))?;
-        if !view.ready || view.leader.is_none() {
-            return Err(format!("{name} is not ready, or sees no leader"));
-        }
-        let alive = view.nodes.iter().filter(|node| node.alive).count();
-        if alive != stage.scene.nodes.len() {
-            return Err(format!("{name} sees {alive} alive"));
-        }
-        if view.nodes.iter().any(|node| node.name == name.as_str() && node.fenced) {
-            return Err(format!("{name} is fenced"));
-        }
-        applied.insert(view.log.applied_index);
-    }
-    let least = applied.first().copied().unwrap_or(0);
-    match level {
-        Level::AsBefore if least >= before => Ok(()),
-        Level::Equal if applied.len() == 1 => Ok(()),
-        Level::AsBefore | Level::Equal => Err(format!("applied differs: {applied:?}")),
-    }
 }
 
 /// Every acknowledged purge is listed by every node; every distribution has its last value or a
