@@ -19,7 +19,7 @@ use super::calm;
 use super::catalogue::{self, Page};
 use super::commands::{self, Acknowledged};
 use super::judge::{Judge, Offence, Violation, Window};
-use super::schedule::{Schedule, Step};
+use super::schedule::{Schedule, Step, left_out};
 use super::verdict::{self, Growth};
 use crate::control::{Ask, Control, Usage};
 use crate::fault::{self, Fault};
@@ -74,6 +74,9 @@ pub(crate) struct Outcome {
     pub(crate) agreed_ms: u64,
     #[serde(default)]
     pub(crate) growth: Growth,
+    /// Faults that cannot be had here, and why.
+    #[serde(default)]
+    pub(crate) left_out: Vec<String>,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -189,6 +192,7 @@ fn outcome(stage: &Stage, schedule: &Schedule) -> Outcome {
         purges_fenced: acknowledged.fenced,
         purges_unknown: acknowledged.unknown,
         configurations: acknowledged.changes,
+        left_out: left_out(&stage.scene),
         violations: std::mem::take(&mut judge.violations),
         ..Outcome::default()
     }

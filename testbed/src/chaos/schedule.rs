@@ -94,17 +94,27 @@ fn kinds(scene: &Scene) -> Vec<&'static str> {
         "origin-error",
         "origin-slow",
     ];
-    if tool::is_root() {
-        kinds.push("disk-full");
-    }
-    if disk::lacks_pace().is_none() {
-        kinds.push("slow-disk");
-    }
-    // This machine's clock library need not fit the C library of an image.
-    if crew::clock_library().is_some() && scene.backend != Backend::Docker {
-        kinds.push("clock");
-    }
+    let offered = demanding(scene).into_iter().filter(|(_, lack)| lack.is_none());
+    kinds.extend(offered.map(|(kind, _)| kind));
     kinds
+}
+
+/// Faults that not every machine and backend can have, and what is missing here.
+fn demanding(scene: &Scene) -> [(&'static str, Option<&'static str>); 3] {
+    let clock = match (crew::clock_library(), scene.backend) {
+        (None, _) => Some("libfaketime is not installed"),
+        // This machine's library need not fit the C library of an image.
+        (Some(_), Backend::Docker) => Some("not in containers"),
+        (Some(_), Backend::Process | Backend::Netns) => None,
+    };
+    let full = if tool::is_root() { None } else { Some("not root") };
+    [("disk-full", full), ("slow-disk", disk::lacks_pace()), ("clock", clock)]
+}
+
+/// What schedules for this scene are drawn without, and why.
+pub(super) fn left_out(scene: &Scene) -> Vec<String> {
+    let lacking = demanding(scene).into_iter();
+    lacking.filter_map(|(kind, lack)| Some(format!("{kind}: {}", lack?))).collect()
 }
 
 fn aim(kind: &str, scene: &Scene, dice: &mut StdRng) -> (Fault, Vec<NodeName>) {

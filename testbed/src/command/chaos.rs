@@ -113,6 +113,9 @@ fn tell(outcome: &Outcome, out: &std::path::Path) {
          {threads} threads and {} MiB more than before",
         memory_kib / 1_024
     ));
+    if !outcome.left_out.is_empty() {
+        output::line(format!("not to be had here: {}", outcome.left_out.join("; ")));
+    }
     for violation in violations.iter().take(SHOWN) {
         let at = violation.at_ms as f64 / 1_000.0;
         output::line(format!("  {at:>7.1} s  {:?}: {}", violation.offence, violation.what));
