@@ -227,7 +227,7 @@ pub(crate) async fn work(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
     }
 }
 
-/// Through every node one more purge, all at once; each is seen through.
+/// Through every node one more purge, all at once; whoever calls one insists on its level.
 pub(crate) fn purge_last(stage: &Arc<Stage>, mut dice: Dice) {
     for node in 0..stage.setting.scenario.members.len() {
         let page = viewers::favourite(stage, &mut dice);
@@ -321,6 +321,7 @@ async fn see_through(
     order: Order,
     (mut first, mut dice): (Option<usize>, Dice),
 ) {
+    let insists = first.is_some();
     for _ in 0..TRIES {
         let nodes = stage.ready(0..stage.setting.scenario.members.len());
         if nodes.is_empty() {
@@ -332,7 +333,9 @@ async fn see_through(
         let scope = &stage.setting.history.write().purges[number].scope.clone();
         stage.setting.note(format_args!("purge of {scope} through node {node}: {heard:?}"));
         let Some(heard) = heard else { continue };
-        let done = !matches!(heard, Err(SubmitError::Unknown { .. }));
+        let short = |receipt: &Receipt| receipt.progressed.level < order.level;
+        let asks_on = insists && heard.as_ref().is_ok_and(short);
+        let done = !matches!(heard, Err(SubmitError::Unknown { .. })) && !asks_on;
         let at = stage.setting.now();
         stage.setting.history.write().purges[number].heard.push((at, heard));
         // Now and then he asks again although he knows: it must change nothing.
