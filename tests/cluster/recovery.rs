@@ -122,6 +122,48 @@ async fn refusals(stage: &Stage, running: &NodeName) -> Result<()> {
     shoal(&["recover", "--data-dir=/nowhere/at/all"]).await?.refuses(&["/nowhere/at/all"])
 }
 
+/// The operator was wrong: the others live on together, and acknowledge purges meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_went_on_without_the_recovered_one_give_way_when_they_meet() -> Result<()> {
+    let names = ["mid-eu-1", "mid-eu-2", "mid-us-1", "edge-eu-1"];
+    let mut stage = Stage::wired(&cast(&names), 3, LEASES).await?;
+    let [survivor, second, third, edge] = names.map(name);
+    let readers = Readers::start(&stage.mesh.edges(), &["/page"], EVERY);
+    readers.answered(&edge, LEAST).await?;
+    stage.mesh.wires().isolate(&survivor);
+    stage.kill(&survivor).await?;
+    recover(&stage, &survivor, &["--yes"]).await?.well()?;
+    stage.revive(&survivor).await?;
+    let mut promises = vec![purged(&stage, &edge, "/page").await.context("by the others")?];
+    readers.answered(&edge, LEAST).await?;
+    stage.mesh.wires().heal_all();
+    for former in [&second, &third] {
+        gives_way(&stage, former).await?;
+    }
+    eventually("the edge has come over", async || {
+        let log = stage.status(stage.mesh.node(&edge)).await?.log;
+        ensure!(log.epoch == 1, "{}", log.applied);
+        Ok(())
+    })
+    .await?;
+    promises.push(purged(&stage, &edge, "/page").await.context("by the recovered one")?);
+    readers.answered(&edge, LEAST).await?;
+    Verdict::of(&readers.end().await, &promises).is_clean(2 * LEAST)?;
+    stage.end().await
+}
+
+/// Its `/readyz` says that it votes no more, and what to do.
+async fn gives_way(stage: &Stage, former: &NodeName) -> Result<()> {
+    eventually("the former voter says what to do", async || {
+        let admin = stage.mesh.node(former).admin;
+        let answer = client::send(admin, Call::get("localhost", "/readyz"), DEADLINE).await?;
+        let said = String::from_utf8_lossy(&answer.body).into_owned();
+        ensure!(said.contains("recovered by force"), "{} {said}", answer.status);
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_voter_of_the_epoch_before_votes_no_more_and_joins_anew_without_its_log() -> Result<()> {
     let names = ["mid-eu-1", "mid-eu-2", "mid-us-1", "edge-eu-1"];
@@ -137,14 +179,7 @@ async fn a_voter_of_the_epoch_before_votes_no_more_and_joins_anew_without_its_lo
     let journal = disk(&stage, &former).join("raft/journal.snapshot");
     let kept = std::fs::read(&journal).unwrap_or_default();
     stage.mesh.node_mut(&former).start()?;
-    eventually("the former voter says what to do", async || {
-        let admin = stage.mesh.node(&former).admin;
-        let answer = client::send(admin, Call::get("localhost", "/readyz"), DEADLINE).await?;
-        let said = String::from_utf8_lossy(&answer.body).into_owned();
-        ensure!(said.contains("recovered by force"), "{} {said}", answer.status);
-        Ok(())
-    })
-    .await?;
+    gives_way(&stage, &former).await?;
     get(stage.mesh.node(&former).http, "/page").await.context("viewers are served meanwhile")?;
     purged(&stage, &survivor, "/page").await.context("with a former voter about")?;
     eventually("the former voter has kept what it heard", async || {

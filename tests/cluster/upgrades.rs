@@ -60,7 +60,8 @@ async fn is_spoken(stage: &Stage, upgraded: &[NodeName], by_all: u16) -> Result<
     for node in stage.running() {
         eventually("what everybody speaks is known", async || {
             let status = stage.status(node).await?;
-            ensure!(status.protocol == by_all, "{} is spoken by all", status.protocol);
+            let spoken = status.protocol;
+            ensure!(spoken == Some(by_all), "{spoken:?} is spoken by all");
             for listed in &status.nodes {
                 let newest =
                     if upgraded.iter().any(|one| one.as_str() == listed.name) { 3 } else { 2 };

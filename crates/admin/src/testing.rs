@@ -159,7 +159,7 @@ impl Desk for FakeDesk {
             distributions: state.distributions().count() as u64,
             lease_ms: 10_000,
             canary: Canary { samples: 12_345, violations: 0 },
-            protocol: 3,
+            protocol: Some(3),
         }
     }
 

@@ -312,6 +312,40 @@ mod tests {
     const LEASE: Duration = Duration::from_secs(10);
 
     #[test]
+    fn a_later_epoch_ends_every_lease_of_those_before_it() {
+        let [leader, child] = [Fence::default(), Fence::default()];
+        leader.preside(role(4, true, false), second(100));
+        leader.mint(4, at(900), second(100), LEASE);
+        let holder = Holder { node: "c".parse().unwrap(), incarnation: 7 };
+        let parent: NodeName = "l".parse().unwrap();
+        let grant = |asked| leader.grant(&holder, asked, at(900), second(101)).unwrap();
+        child.take(&parent, grant(child.ask(second(50))), at(900));
+        assert!(child.valid_until().is_some());
+        let late = grant(child.ask(second(51)));
+
+        child.enter(1);
+        assert_eq!(child.valid_until(), None, "what it held");
+        child.take(&parent, late, LogPosition::new(1, 20));
+        child.take(&parent, grant(child.ask(second(52))), LogPosition::new(1, 20));
+        assert_eq!(child.valid_until(), None, "what was on its way, and what came later");
+        leader.enter(1);
+        leader.mint(4, at(901), second(102), LEASE);
+        let none = leader.grant(&holder, 9, at(901), second(102));
+        assert_eq!((leader.valid_until(), none), (None, None), "nor is any minted or granted");
+
+        let new = Fence::default();
+        new.mint(2, LogPosition::new(1, 20), second(100), LEASE);
+        let asked = child.ask(second(53));
+        let given = new.grant(&holder, asked, LogPosition::new(1, 20), second(100)).unwrap();
+        child.take(&parent, given, LogPosition::new(1, 20));
+        assert_eq!(
+            child.valid_until(),
+            Some(second(63)),
+            "an earlier term of a later epoch counts"
+        );
+    }
+
+    #[test]
     fn a_lease_goes_down_the_tree_and_acknowledgements_come_up() {
         let [leader, child] = [Fence::default(), Fence::default()];
         assert!(leader.preside(role(1, true, true), second(100)));

@@ -15,7 +15,6 @@ use model::{Invalidation, Level, LogPosition, Member};
 use serve::{Entry, World};
 use storage::Memory;
 use wire::gossip::Facts;
-use wire::protocol::Protocols;
 
 use crate::host::Machine;
 use crate::node::ground::Ground;
@@ -122,10 +121,10 @@ impl admin::Desk for Desk {
             violations: all.violations + one.violations,
         });
         let alive = nodes.iter().filter(|node| node.alive);
-        let oldest = Protocols::ALL.oldest();
-        let protocol = alive.map(|node| node.protocol.unwrap_or(oldest)).min();
+        // Nothing, which is less than anything, if one of them does not say.
+        let protocol = alive.map(|node| node.protocol).min().flatten();
         Status {
-            protocol: protocol.unwrap_or(oldest),
+            protocol,
             canary,
             lease_ms: u64::try_from(state.lease().as_millis()).unwrap_or(u64::MAX),
             mesh: state.mesh().map(str::to_owned),

@@ -29,8 +29,9 @@ pub struct Status {
     pub lease_ms: u64,
     /// What the canary found on all nodes that seem alive.
     pub canary: Canary,
-    /// The newest protocol that all nodes speak that seem alive.
-    pub protocol: u16,
+    /// The newest protocol that all nodes speak that seem alive; null while one of them does not
+    /// say, as programs before protocol 3.
+    pub protocol: Option<u16>,
 }
 
 /// What became of the hits that were looked at again: a node asks the object's shield owner whether
