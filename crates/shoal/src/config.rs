@@ -193,15 +193,9 @@ impl Config {
             let given = snapshot_every_entries;
             bail!("raft.snapshot_every_entries: {given} given, expected 100 to 1000000");
         }
-        let protocols = match flags.protocol.or(file.mesh.protocol) {
-            None => Protocols::ALL,
-            Some(given) => Protocols::up_to(given).with_context(|| {
-                format!("mesh.protocol: {given} given, this program speaks {}", Protocols::ALL)
-            })?,
-        };
         Ok(Config {
             lease,
-            protocols,
+            protocols: protocols(flags.protocol.or(file.mesh.protocol))?,
             tls_dir: flags.tls_dir.or(file.tls_dir).unwrap_or_else(|| data_dir.join("tls")),
             name,
             region: flags.region.or(file.region),
@@ -228,6 +222,14 @@ impl Config {
             log: flags.log_form.or(file.log.form).unwrap_or_default(),
         })
     }
+}
+
+/// What is spoken up to `pin`, if there is one.
+fn protocols(pin: Option<u16>) -> anyhow::Result<Protocols> {
+    let Some(pin) = pin else { return Ok(Protocols::ALL) };
+    Protocols::up_to(pin).with_context(|| {
+        format!("mesh.protocol: {pin} given, this program speaks {}", Protocols::ALL)
+    })
 }
 
 fn read(path: &Path) -> anyhow::Result<File> {
