@@ -8,6 +8,7 @@
 
 pub mod liveness;
 pub mod post;
+mod beginnings;
 pub mod facts;
 mod life;
 pub mod members;

@@ -1,9 +1,9 @@
 //! Liveness: the rule by which a member counts as alive.
 //!
 //! A member is alive while gossip says so and nobody here doubts it. A doubt begins when one of our
-//! connections to it fails, and ends when one succeeds, or when gossip hears a heartbeat of it
-//! [`ECHO`] later: what comes sooner may be the last beat of a dead node, still passing from mouth
-//! to mouth. Until gossip has heard of a member it is dead, so that a node that has just started
+//! connections to it fails, and ends when one succeeds, or when gossip hears a heartbeat of it an
+//! echo later: what comes sooner may be the last beat of a dead node, still passing from mouth to
+//! mouth. Until gossip has heard of a member it is dead, so that a node that has just started
 //! asks an origin rather than wait for nodes that may be gone. A node is never dead to itself.
 //! This never looks at a clock, and is only asked about members.
 
@@ -11,10 +11,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::{Moment, NodeName};
-
-/// How long the last heartbeat of a dead node may still be news to somebody: five rounds of gossip
-/// at the usual pace reach every node of the largest roster.
-pub const ECHO: Duration = Duration::from_secs(1);
 
 /// What gossip says about the life of one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +25,20 @@ pub struct Sign {
 #[derive(Clone, Debug)]
 pub struct Liveness {
     us: NodeName,
+    /// How long the last heartbeat of a dead node may still be news to somebody.
+    echo: Duration,
     doubts: BTreeMap<NodeName, Moment>,
 }
 
 impl Liveness {
-    /// The node `us` doubts nobody.
-    pub fn new(us: NodeName) -> Liveness {
-        Liveness { us, doubts: BTreeMap::new() }
+    /// The node `us` doubts nobody, in a mesh where last words pass from mouth to mouth for `echo`.
+    pub fn new(us: NodeName, echo: Duration) -> Liveness {
+        Liveness { us, echo, doubts: BTreeMap::new() }
+    }
+
+    /// The mesh has grown or shrunk.
+    pub fn set_echo(&mut self, echo: Duration) {
+        self.echo = echo;
     }
 
     /// Whether the member `name` is alive, given what gossip says about it, if anything.
@@ -59,7 +62,7 @@ impl Liveness {
     }
 
     fn doubts(&self, name: &NodeName, beat: Moment) -> bool {
-        self.doubts.get(name).is_some_and(|since| beat < since.plus(ECHO))
+        self.doubts.get(name).is_some_and(|since| beat < since.plus(self.echo))
     }
 }
 
@@ -68,6 +71,7 @@ mod tests {
     use super::*;
 
     const NOBODY: Option<Sign> = None;
+    const ECHO: Duration = Duration::from_secs(1);
 
     fn name(name: &str) -> NodeName {
         name.parse().unwrap()
@@ -87,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_doubt_ends_with_a_heartbeat_that_is_no_echo() {
-        let mut liveness = Liveness::new(name("us"));
+        let mut liveness = Liveness::new(name("us"), ECHO);
         liveness.doubt(&name("doubted"), at(5_000));
         for (who, sign, expect) in [
             ("us", NOBODY, true),
@@ -104,11 +108,14 @@ mod tests {
         ] {
             assert_eq!(liveness.is_alive(&name(who), sign), expect, "{who} {sign:?}");
         }
+        liveness.set_echo(ECHO * 2);
+        assert!(!liveness.is_alive(&name("doubted"), live(6_999)));
+        assert!(liveness.is_alive(&name("doubted"), live(7_000)));
     }
 
     #[test]
     fn a_doubt_is_renewed_by_every_failure_and_ended_by_one_success() {
-        let (mut liveness, peer) = (Liveness::new(name("us")), name("peer"));
+        let (mut liveness, peer) = (Liveness::new(name("us"), ECHO), name("peer"));
         liveness.doubt(&peer, at(1_000));
         assert!(liveness.is_alive(&peer, live(2_500)));
         liveness.doubt(&peer, at(2_600));
@@ -120,7 +127,7 @@ mod tests {
 
     #[test]
     fn nobody_doubts_themselves_or_remembers_who_left() {
-        let mut liveness = Liveness::new(name("us"));
+        let mut liveness = Liveness::new(name("us"), ECHO);
         liveness.doubt(&name("us"), at(1));
         liveness.doubt(&name("left"), at(1));
         assert!(liveness.is_alive(&name("us"), NOBODY));

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tracing::debug;
 use wire::gossip::Facts;
 
+use crate::beginnings::Beginnings;
 use crate::facts::Hearsay;
 use crate::life::{Life, keep_alive};
 use crate::post::{Letter, Mailbox, Post};
@@ -60,7 +61,8 @@ impl Gossip {
     pub fn start(options: Options, post: Arc<dyn Post>, replica: Arc<Replica>) -> Gossip {
         let name = options.name.clone();
         let (inbox, letters) = mpsc::channel(GOSSIP_QUEUED_MAX);
-        let mailbox = Mailbox { post, inbox: Arc::new(Mutex::new(letters)) };
+        let letters = Arc::new(Mutex::new(letters));
+        let mailbox = Mailbox { post, inbox: letters, beginnings: Beginnings::default() };
         let (own, said) = watch::channel(Facts::default());
         let (hear, heard) = watch::channel(Arc::default());
         let (hear, began) = (Arc::new(hear), Instant::now());

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tracing::error;
 
+use crate::beginnings::echo;
 use crate::facts::{Heard, Hearsay};
 use crate::liveness::Liveness;
 use crate::members::Gossip;
@@ -39,7 +40,8 @@ impl Neighbours {
         let state = replica.state();
         let view = Arc::new(View::build(state.roster_version(), state.roster().cloned()));
         drop(state);
-        let liveness = Liveness::new(gossip.name().clone());
+        let liveness =
+            Liveness::new(gossip.name().clone(), echo(view.members().len(), Gossip::INTERVAL));
         let alive = alive(&liveness, &view, &gossip.heard());
         let mesh = ArcSwap::from_pointee(Mesh { view, alive });
         let changed = watch::Sender::new(());
@@ -75,6 +77,7 @@ impl Neighbours {
         let held = Arc::clone(&self.mesh.load().view);
         // Somebody else may have been faster meanwhile.
         let view = fresh.filter(|fresh| fresh.version() > held.version()).unwrap_or(held);
+        liveness.set_echo(echo(view.members().len(), Gossip::INTERVAL));
         liveness.retain(|name| view.seat_of(name).is_some());
         self.refresh(&liveness, view);
     }
@@ -239,7 +242,7 @@ mod tests {
         assert_eq!(alive(&neighbours), ["n0", "n1"], "at once");
         comes_true(&neighbours, |now| alive(now) == ["n0", "n1", "n2"]).await;
         let taken = first.now().since(doubted);
-        assert!(taken >= crate::liveness::ECHO && taken < Duration::from_secs(2), "{taken:?}");
+        assert!(taken >= echo(70, Gossip::INTERVAL) && taken < Duration::from_secs(2), "{taken:?}");
 
         neighbours.doubt(&name(2));
         neighbours.trust(&name(2));

@@ -17,6 +17,8 @@ use model::limits::{GOSSIP_BLOCKS_MAX, GOSSIP_BYTES_MAX};
 use tokio::sync::{Mutex, mpsc};
 use tracing::debug;
 
+use crate::beginnings::Beginnings;
+
 /// Carries gossip to other nodes.
 pub trait Post: Send + Sync {
     /// Sends `message` to the node that advertises `to`. Never waits: drops what it cannot take.
@@ -31,6 +33,7 @@ pub(crate) type Letter = (SocketAddr, Bytes);
 pub(crate) struct Mailbox {
     pub(crate) post: Arc<dyn Post>,
     pub(crate) inbox: Arc<Mutex<mpsc::Receiver<Letter>>>,
+    pub(crate) beginnings: Beginnings,
 }
 
 #[async_trait]
@@ -43,7 +46,11 @@ impl Transport for Mailbox {
 #[async_trait]
 impl Socket for Mailbox {
     async fn send(&mut self, to: SocketAddr, message: ChitchatMessage) -> anyhow::Result<()> {
+        let begins = matches!(message, ChitchatMessage::Syn { .. });
         let message = message.serialize_to_vec();
+        if begins && !self.beginnings.begin(message.len()) {
+            return Ok(());
+        }
         if message.len() <= GOSSIP_BYTES_MAX {
             self.post.cast(to, message.into());
         } else {

@@ -19,7 +19,7 @@ use crate::operators;
 use crate::random;
 use crate::scenario::{Globe, Level, Scenario};
 use crate::setting::Setting;
-use crate::stage::Stage;
+use crate::stage::{Process, Stage};
 use crate::trace::{Keep, Trace};
 use crate::tree::{ScopeKind, Voters};
 
@@ -59,6 +59,17 @@ pub struct Usage {
     pub purges: u32,
     /// For each node.
     pub flows: Vec<Flow>,
+}
+
+/// What was found out about one mesh.
+#[derive(Clone, Debug, Default)]
+pub struct Weighed {
+    /// At rest, and while purges came in.
+    pub usages: Vec<Usage>,
+    /// How often a living node was thought dead by another, looking at all pairs each second.
+    pub misjudged: usize,
+    /// How long after a node was killed the last of the others knew.
+    pub death: Option<Duration>,
 }
 
 /// A direction.
@@ -123,12 +134,15 @@ fn sum(volumes: [Volume; Traffic::ALL.len()]) -> Volume {
 const SETTLE: Duration = Duration::from_secs(16);
 /// Purges that come in each second.
 const PURGES: u32 = 10;
+/// Until a node that was killed is dead to everybody, at most.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(50);
 /// Before they are counted.
 const LEAD: Duration = Duration::from_secs(1);
 const BUDGET: Budget = Budget { steps: u64::MAX, time: Duration::from_secs(600) };
 
 /// Measures a mesh at rest, and while purges come in, for so long each.
-pub fn weigh(size: Size, span: Duration, seed: u64) -> Result<Vec<Usage>, Stuck> {
+pub fn weigh(size: Size, span: Duration, seed: u64) -> Result<Weighed, Stuck> {
     let run = thread::spawn(move || {
         random::seed(Dice::new(!seed));
         weigh_here(size, span, seed)
@@ -136,7 +150,7 @@ pub fn weigh(size: Size, span: Duration, seed: u64) -> Result<Vec<Usage>, Stuck>
     run.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn weigh_here(size: Size, span: Duration, seed: u64) -> Result<Vec<Usage>, Stuck> {
+fn weigh_here(size: Size, span: Duration, seed: u64) -> Result<Weighed, Stuck> {
     let mut dice = Dice::new(seed);
     let Size { regions, regionals, edges } = size;
     let globe = Globe { level: Level::L1, regions, regionals, edges, voters: Voters::Apart };
@@ -145,17 +159,17 @@ fn weigh_here(size: Size, span: Duration, seed: u64) -> Result<Vec<Usage>, Stuck
     let (clock, history) = (Clock::new(trace.clone()), History::default());
     let setting = Arc::new(Setting { clock, trace, scenario, history });
     let stage = Stage::set(setting.clone(), None, &mut dice);
-    let usages: Arc<Mutex<Vec<Usage>>> = Arc::default();
-    let written = usages.clone();
+    let weighed: Arc<Mutex<Weighed>> = Arc::default();
+    let written = weighed.clone();
     let play = async move {
         let measured = play(stage, dice, span).await;
         *written.lock().unwrap_or_else(PoisonError::into_inner) = measured;
     };
     setting.clock.run(play, Order::Fifo, BUDGET)?;
-    Ok(std::mem::take(&mut *usages.lock().unwrap_or_else(PoisonError::into_inner)))
+    Ok(std::mem::take(&mut *weighed.lock().unwrap_or_else(PoisonError::into_inner)))
 }
 
-async fn play(stage: Arc<Stage>, dice: Dice, span: Duration) -> Vec<Usage> {
+async fn play(stage: Arc<Stage>, dice: Dice, span: Duration) -> Weighed {
     let nodes = stage.setting.scenario.members.len();
     let clock = stage.setting.clock.clone();
     for node in 0..nodes {
@@ -166,16 +180,40 @@ async fn play(stage: Arc<Stage>, dice: Dice, span: Duration) -> Vec<Usage> {
         clock.sleep(Duration::from_millis(100)).await;
     }
     clock.sleep(SETTLE).await;
-    let at_rest = count(&stage, span, 0).await;
+    let mut weighed = Weighed::default();
+    count(&stage, &mut weighed, span, 0).await;
     clock.spawn(Owner::WORLD, purge(stage.clone(), dice));
     clock.sleep(LEAD).await;
-    vec![at_rest, count(&stage, span, PURGES).await]
+    count(&stage, &mut weighed, span, PURGES).await;
+    let (last, killed) = (nodes - 1, clock.now());
+    stage.kill(last);
+    while weighed.death.is_none() && clock.now() - killed < PATIENCE {
+        clock.sleep(LOOK).await;
+        let all_know = dead(&stage) == last;
+        weighed.death = all_know.then(|| clock.now() - killed);
+    }
+    weighed
 }
 
-async fn count(stage: &Stage, span: Duration, purges: u32) -> Usage {
+async fn count(stage: &Stage, weighed: &mut Weighed, span: Duration, purges: u32) {
+    let clock = &stage.setting.clock;
     stage.network.meter().start(stage.setting.scenario.members.len());
-    stage.setting.clock.sleep(span).await;
-    Usage { span, purges, flows: stage.network.meter().stop() }
+    let end = clock.now() + span;
+    while clock.now() < end {
+        clock.sleep(Duration::from_secs(1)).await;
+        weighed.misjudged += dead(stage);
+    }
+    weighed.usages.push(Usage { span, purges, flows: stage.network.meter().stop() });
+}
+
+/// How many pairs there are of a node that runs and one that it thinks dead.
+fn dead(stage: &Stage) -> usize {
+    let nodes = 0..stage.setting.scenario.members.len();
+    let thinks = |process: Process| {
+        let mesh = process.world.members.mesh();
+        mesh.alive.iter().filter(|alive| !**alive).count()
+    };
+    nodes.filter_map(|node| stage.process(node)).map(thinks).sum()
 }
 
 /// Purges one URL after the other through nodes anywhere, each waited for until it is fenced.
@@ -196,7 +234,9 @@ mod tests {
     #[test]
     fn a_small_mesh_is_weighed_and_every_kind_of_message_has_weight() {
         let size = Size { regions: 3, regionals: 1, edges: 1 };
-        let usages = weigh(size, Duration::from_secs(2), 1).unwrap();
+        let Weighed { usages, misjudged, death } = weigh(size, Duration::from_secs(2), 1).unwrap();
+        assert_eq!(misjudged, 0);
+        assert!(death.is_some_and(|death| death < Duration::from_secs(3)), "{death:?}");
         let [at_rest, busy] = &usages[..] else { panic!("two usages") };
         let total = |usage: &Usage, traffic| usage.of(Direction::Sent, traffic).iter().sum::<f64>();
         for traffic in [Traffic::Leases, Traffic::Beats, Traffic::Raft, Traffic::Gossip] {

@@ -35,7 +35,7 @@ mod bandwidth;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use bandwidth::{ACK_BYTES, Direction, PACKET_OVERHEAD_BYTES, Size, Usage, weigh};
+pub use bandwidth::{ACK_BYTES, Direction, PACKET_OVERHEAD_BYTES, Size, Usage, Weighed, weigh};
 pub use checker::{Promise, Violation};
 pub use executor::Stuck;
 pub use mutants::{Mutant, SEEDS_MAX};

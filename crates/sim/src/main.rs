@@ -164,11 +164,15 @@ const MANY: usize = 200;
 /// Weighs meshes of up to so many nodes.
 fn bandwidth(out: &mut impl Write, nodes_max: u64) -> io::Result<ExitCode> {
     printing::bandwidth::head(out)?;
+    let mut lives = Vec::new();
     for size in Size::ALL.into_iter().filter(|size| size.nodes() as u64 <= nodes_max) {
         let span = SPANS[usize::from(size.nodes() > MANY)];
-        for usage in sim::weigh(size, span, 1).map_err(io::Error::other)? {
-            printing::bandwidth::rows(out, &usage)?;
+        let weighed = sim::weigh(size, span, 1).map_err(io::Error::other)?;
+        for usage in &weighed.usages {
+            printing::bandwidth::rows(out, usage)?;
         }
+        lives.push((size, weighed));
     }
+    printing::bandwidth::lives(out, &lives)?;
     Ok(ExitCode::SUCCESS)
 }

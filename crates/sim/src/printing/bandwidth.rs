@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use sim::{Direction, Traffic, Usage};
+use sim::{Direction, Size, Traffic, Usage, Weighed};
 
 /// Prints the head of the table, and what of it is assumed.
 pub(crate) fn head(out: &mut impl Write) -> io::Result<()> {
@@ -41,6 +41,17 @@ pub(crate) fn rows(out: &mut impl Write, usage: &Usage) -> io::Result<()> {
         }
         cell(out, overhead)?;
         writeln!(out, " |")?;
+    }
+    out.flush()
+}
+
+/// Prints what gossip was worth meanwhile.
+pub(crate) fn lives(out: &mut impl Write, meshes: &[(Size, Weighed)]) -> io::Result<()> {
+    writeln!(out, "\n| nodes | living nodes thought dead | a killed node dead to all after ms |")?;
+    writeln!(out, "|---|---|---|")?;
+    for (size, Weighed { misjudged, death, .. }) in meshes {
+        let death = death.map_or("never".to_owned(), |death| death.as_millis().to_string());
+        writeln!(out, "| {} | {misjudged} | {death} |", size.nodes())?;
     }
     out.flush()
 }
