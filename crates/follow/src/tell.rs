@@ -73,8 +73,9 @@ pub(crate) async fn upward(node: &Follow, outgoing: &mut Outgoing) {
         }
         let (entry, next) = node.herald.since(heralded, Some(Origin::Below));
         heralded = next;
-        let is_edge = !upstream::is_middle(&node.name, node.group.role(), &node.members.peers());
-        if let Some(entry) = entry.filter(|_| is_edge)
+        // Who has nothing to say does not ask who everybody is.
+        let is_edge = || !upstream::is_middle(&node.name, node.group.role(), &node.members.peers());
+        if let Some(entry) = entry.filter(|_| is_edge())
             && outgoing.send(Up::Tentative(entry).encode()).await.is_err()
         {
             return;
