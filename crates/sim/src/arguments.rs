@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use sim::{Keep, Level, Mutant, Profile};
+use sim::{Keep, Level, Mutant, Profile, Size};
 
 const HELP: &str = "\
 One seed, one replayable mesh: the real nodes of Shoal in a pretend world, in virtual time.
@@ -20,7 +20,7 @@ One seed, one replayable mesh: the real nodes of Shoal in a pretend world, in vi
   sim --tree                measures how long purges take in a tree of 450 nodes, as Markdown, and
                             fails if they take too long; over five seeds, or as many as --seeds says
   sim --bandwidth           measures what meshes of 9 to 450 nodes send to stay a mesh, as Markdown;
-                            with --nodes N, only meshes of up to so many
+                            with --nodes N, only the mesh of so many
 
   --level L                 l0 or l1 (l1): what is real beside the two stories of every node
   --profile P               calm, ordinary, heavy, correlated or all; or a directed one: comeback
@@ -63,7 +63,7 @@ The full runs (cargo test runs a share of them):
 const TREE_SEEDS: u64 = 5;
 
 /// What is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
     /// To read the help.
     Help,
@@ -78,8 +78,8 @@ pub(crate) enum Wish {
     },
     /// The figures of a large tree, over so many seeds.
     Tree(u64),
-    /// What meshes of up to so many nodes use of their links.
-    Bandwidth(u64),
+    /// What meshes use of their links.
+    Bandwidth(Vec<Size>),
     /// To see that so many seeds give the same trace in two processes.
     Replay(u64),
     /// All mutants, or those of one level.
@@ -156,7 +156,7 @@ impl Said {
         let (wish, usual) = match (self.seed, self.seeds.or(self.replay)) {
             _ if has("--help") || has("-h") => (Wish::Help, vec![]),
             _ if has("--tree") => (Wish::Tree(self.seeds.unwrap_or(TREE_SEEDS)), vec![]),
-            _ if has("--bandwidth") => (Wish::Bandwidth(self.nodes.unwrap_or(u64::MAX)), vec![]),
+            _ if has("--bandwidth") => (Wish::Bandwidth(sizes(self.nodes)?), vec![]),
             _ if has("--mutants") => (Wish::Mutants(self.level), vec![]),
             (Some(seed), None) => (Wish::One(seed, keep), vec![Profile::Ordinary]),
             (None, Some(count)) if self.seeds.is_none() => {
@@ -177,6 +177,17 @@ impl Said {
 fn number(flag: &'static str, word: Option<String>) -> Result<u64, Misread> {
     let parsed = word.and_then(|word| word.parse().ok());
     parsed.ok_or_else(|| Misread::Value(flag, "a number".into()))
+}
+
+/// The meshes of so many nodes, or all.
+fn sizes(nodes: Option<u64>) -> Result<Vec<Size>, Misread> {
+    let wanted = |size: &Size| nodes.is_none_or(|nodes| nodes == size.nodes() as u64);
+    let sizes: Vec<Size> = Size::ALL.into_iter().filter(wanted).collect();
+    let counts = || Size::ALL.map(|size| size.nodes().to_string()).join(", ");
+    match sizes.is_empty() {
+        true => Err(Misread::Value("--nodes", format!("one of {}", counts()))),
+        false => Ok(sizes),
+    }
 }
 
 fn profiles(word: Option<String>) -> Result<Vec<Profile>, Misread> {
@@ -236,7 +247,7 @@ mod tests {
             ),
             ("--tree", Wish::Tree(TREE_SEEDS), vec![], None),
             ("--tree --seeds 2", Wish::Tree(2), vec![], None),
-            ("--bandwidth --nodes 50", Wish::Bandwidth(50), vec![], None),
+            ("--bandwidth --nodes 50", Wish::Bandwidth(vec![Size::ALL[2]]), vec![], None),
             ("--mutants", Wish::Mutants(None), vec![], None),
             ("7 --help", Wish::Help, vec![], None),
         ] {
@@ -247,8 +258,16 @@ mod tests {
 
     #[test]
     fn a_word_that_is_not_ours_is_refused() {
-        for line in ["", "x", "--sead 4", "--seeds", "--seeds x", "7 --profile mild", "7 --seeds 3"]
-        {
+        for line in [
+            "",
+            "x",
+            "--sead 4",
+            "--seeds",
+            "--seeds x",
+            "7 --profile mild",
+            "7 --seeds 3",
+            "--bandwidth --nodes 7",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

@@ -131,7 +131,7 @@ fn sum(volumes: [Volume; Traffic::ALL.len()]) -> Volume {
 }
 
 /// Until everybody has found its parent, gossip runs as ever, and voters are chosen.
-const SETTLE: Duration = Duration::from_secs(16);
+const SETTLE: Duration = Duration::from_secs(13);
 /// Purges that come in each second.
 const PURGES: u32 = 10;
 /// Until a node that was killed is dead to everybody, at most.

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
             replay(&mut out, (count, level), &profiles)
         }
         Ok(Arguments { wish: Wish::Tree(seeds), .. }) => tree(&mut out, seeds),
-        Ok(Arguments { wish: Wish::Bandwidth(nodes), .. }) => bandwidth(&mut out, nodes),
+        Ok(Arguments { wish: Wish::Bandwidth(sizes), .. }) => bandwidth(&mut out, &sizes),
         Ok(Arguments { wish: Wish::Mutants(level), .. }) => mutants(&mut out, level),
         Err(error) => writeln!(io::stderr(), "{error}\ntry --help").map(|()| ExitCode::from(2)),
     };
@@ -157,15 +157,15 @@ fn tree(out: &mut impl Write, seeds: u64) -> io::Result<ExitCode> {
 }
 
 /// For how long a mesh is weighed at rest and under purges, the largest more shortly.
-const SPANS: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(5)];
+const SPANS: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(3)];
 /// So many nodes are many.
 const MANY: usize = 200;
 
-/// Weighs meshes of up to so many nodes.
-fn bandwidth(out: &mut impl Write, nodes_max: u64) -> io::Result<ExitCode> {
+/// Weighs meshes of these sizes.
+fn bandwidth(out: &mut impl Write, sizes: &[Size]) -> io::Result<ExitCode> {
     printing::bandwidth::head(out)?;
     let mut lives = Vec::new();
-    for size in Size::ALL.into_iter().filter(|size| size.nodes() as u64 <= nodes_max) {
+    for size in sizes.iter().copied() {
         let span = SPANS[usize::from(size.nodes() > MANY)];
         let weighed = sim::weigh(size, span, 1).map_err(io::Error::other)?;
         for usage in &weighed.usages {
