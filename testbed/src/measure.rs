@@ -8,6 +8,7 @@ mod traffic;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shoal::output;
+use tokio::time::{Instant, sleep_until};
 
 use crate::control::Control;
 use crate::keeper::HOSTS;
@@ -54,11 +55,14 @@ pub(crate) struct Bench {
 
 /// Measures everything; takes some minutes.
 pub(crate) async fn take(scene: &Scene, effort: Effort) -> anyhow::Result<Measurements> {
+    let settled = Instant::now() + scene.lease() * 2;
     let control = Control::open(scene).await?;
     let bench = Bench { scene: scene.clone(), control, operator: Operator::of(scene)? };
     crate::chaos::catalogue::arrange(&bench.control).await?;
     output::note("watching traffic while nobody asks");
     let traffic = traffic::watch(&bench, effort.load).await?;
+    // A leader that was just elected fences nothing early: its predecessor may have granted leases.
+    sleep_until(settled).await;
     let propagation = propagation::measure(&bench, effort.repeats).await?;
     output::note("load");
     let before: u64 = bench.control.ask(&crate::control::Ask::OriginRequests).await?;
