@@ -74,8 +74,9 @@ fn nine() -> Vec<Spec> {
 
 async fn put(origin: &Origin, admin: SocketAddr) -> Result<()> {
     let body = serde_json::to_vec(&origin.distribution("demo"))?.into();
-    let call =
-        Call { method: Method::PUT, body, ..Call::get("localhost", "/v1/distributions/demo") };
+    let headers = &[("content-type", "application/json")];
+    let at = Call::get("localhost", "/v1/distributions/demo");
+    let call = Call { method: Method::PUT, headers, body, ..at };
     let answer = client::send(admin, call, DEADLINE).await?;
     ensure!(answer.status.is_success(), "{}", String::from_utf8_lossy(&answer.body));
     Ok(())
