@@ -278,7 +278,7 @@ pub const ADMISSION_ROUND_TRIPS: u32 = 6;
 pub const PULSE_TICK: Duration = Duration::from_millis(50);
 /// How long a link is quiet before its peer is asked for a sign of life.
 pub const PULSE_AFTER: Duration = Duration::from_millis(150);
-/// How long a link is quiet before those who wait go elsewhere; two round trips come on top.
+/// How long a link is quiet before those who wait go elsewhere; a round trip comes on top.
 pub const PULSE_PATIENCE: Duration = Duration::from_millis(400);
 /// Bytes of such signs that a peer keeps, which nobody reads.
 pub const PULSE_BYTES_MAX: usize = 64;

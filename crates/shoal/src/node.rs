@@ -10,6 +10,7 @@ pub(crate) mod ground;
 mod join;
 pub(crate) mod stories;
 pub(crate) mod succession;
+mod ways;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -140,6 +140,11 @@ impl Links {
         self.link(to, kind.lane()).await?.open(kind).await
     }
 
+    /// Makes sure of a connection for bodies before one is needed.
+    pub async fn prepare(&self, to: &Target) -> Result<(), LinkError> {
+        self.link(to, Lane::Bulk).await.map(drop)
+    }
+
     /// One gossip message to whoever is at `to`. Never waits; may be dropped.
     pub fn cast(&self, to: SocketAddr, message: Bytes) {
         if message.len() > GOSSIP_BYTES_MAX {

@@ -24,7 +24,7 @@ use crate::host::Machine;
 use crate::journal::Journal;
 use crate::node::ground::Ground;
 use crate::node::stories::Stories;
-use crate::node::succession;
+use crate::node::{succession, ways};
 use crate::roster::Roster;
 
 /// Facts about this node are said at most this often.
@@ -56,6 +56,7 @@ pub(super) fn start(
     let looking = neighbours.clone();
     endless(async move { looking.run().await }.boxed());
     endless(hear_failures(ground.links.clone(), neighbours.clone()).boxed());
+    endless(ways::keep(ground.links.clone(), neighbours.clone(), ground.me.clone()).boxed());
     let picked = stories.picked.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(picked) = picked.filter(|_| config.canary) {
         endless(canary.clone().watch(picked, follow.clone()).boxed());
