@@ -5,23 +5,20 @@
 //! real ones. What UDP and QUIC add to them is an assumption, stated with its numbers. Content is
 //! no part of it: nobody visits.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use model::limits::KEEP_ALIVE;
 
 use crate::dice::Dice;
-use crate::executor::{Budget, Clock, Order, Owner, Stuck};
-use crate::history::History;
+use crate::executor::{Budget, Owner, Stuck};
 use crate::network::{Flow, Traffic, Volume};
 use crate::operators;
 use crate::random;
 use crate::scenario::{Globe, Level, Scenario};
-use crate::setting::Setting;
 use crate::stage::{Process, Stage};
-use crate::trace::{Keep, Trace};
-use crate::tree::{ScopeKind, Voters};
+use crate::tree::{ScopeKind, Voters, measured};
 
 /// A mesh of equal regions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,18 +152,7 @@ fn weigh_here(size: Size, span: Duration, seed: u64) -> Result<Weighed, Stuck> {
     let Size { regions, regionals, edges } = size;
     let globe = Globe { level: Level::L1, regions, regionals, edges, voters: Voters::Apart };
     let scenario = Scenario::globe(globe, &mut dice);
-    let trace = Arc::new(Trace::new(Keep::Hash));
-    let (clock, history) = (Clock::new(trace.clone()), History::default());
-    let setting = Arc::new(Setting { clock, trace, scenario, history });
-    let stage = Stage::set(setting.clone(), None, &mut dice);
-    let weighed: Arc<Mutex<Weighed>> = Arc::default();
-    let written = weighed.clone();
-    let play = async move {
-        let measured = play(stage, dice, span).await;
-        *written.lock().unwrap_or_else(PoisonError::into_inner) = measured;
-    };
-    setting.clock.run(play, Order::Fifo, BUDGET)?;
-    Ok(std::mem::take(&mut *weighed.lock().unwrap_or_else(PoisonError::into_inner)))
+    measured(scenario, dice, BUDGET, |stage, dice| play(stage, dice, span))
 }
 
 async fn play(stage: Arc<Stage>, dice: Dice, span: Duration) -> Weighed {

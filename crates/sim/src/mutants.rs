@@ -220,9 +220,11 @@ impl Dress {
     /// The other nodes, as commands see them.
     pub(crate) fn follow_peers(&self, inner: Arc<dyn follow::Peers>) -> Arc<dyn follow::Peers> {
         if self.is(Mutant::Sulk) {
-            return Arc::new(peers::Sulker { inner, sulks: Arc::default() });
+            let sulks = Arc::default();
+            let twist = Arc::new(move |channel| peers::sulk(Arc::clone(&sulks), channel));
+            return Arc::new(peers::Twister { inner, twist });
         }
-        let twist = if self.is(Mutant::Deaf) {
+        let twist: fn(_, _) -> _ = if self.is(Mutant::Deaf) {
             peers::boast
         } else if self.is(Mutant::OwnAck) {
             peers::own_ack
@@ -235,7 +237,9 @@ impl Dress {
         } else {
             return inner;
         };
-        Arc::new(peers::Twister { inner, twist, replica: self.replica.clone() })
+        let replica = self.replica.clone();
+        let twist = Arc::new(move |channel| twist(replica.clone(), channel));
+        Arc::new(peers::Twister { inner, twist })
     }
 
     /// The Raft group.

@@ -109,17 +109,31 @@ const BUDGET: Budget = Budget { steps: 2_000_000_000, time: Duration::from_secs(
 pub fn measure(voters: Voters, seed: u64) -> Result<Figures, Stuck> {
     let mut dice = Dice::new(seed);
     let scenario = Scenario::globe(Globe::whole(voters), &mut dice);
+    measured(scenario, dice, BUDGET, play)
+}
+
+/// What `play` measures on a stage set for `scenario`.
+pub(crate) fn measured<T, F>(
+    scenario: Scenario,
+    mut dice: Dice,
+    budget: Budget,
+    play: impl FnOnce(Arc<Stage>, Dice) -> F,
+) -> Result<T, Stuck>
+where
+    T: Default + Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
     let trace = Arc::new(Trace::new(Keep::Hash));
     let (clock, history) = (Clock::new(trace.clone()), History::default());
     let setting = Arc::new(Setting { clock, trace, scenario, history });
     let stage = Stage::set(setting.clone(), None, &mut dice);
-    let figures: Arc<Mutex<Figures>> = Arc::default();
-    let written = figures.clone();
+    let figures: Arc<Mutex<T>> = Arc::default();
+    let (written, play) = (figures.clone(), play(stage, dice));
     let play = async move {
-        let measured = play(stage, dice).await;
-        *written.lock().unwrap_or_else(PoisonError::into_inner) = measured;
+        let figures = play.await;
+        *written.lock().unwrap_or_else(PoisonError::into_inner) = figures;
     };
-    setting.clock.run(play, Order::Fifo, BUDGET)?;
+    setting.clock.run(play, Order::Fifo, budget)?;
     Ok(std::mem::take(&mut *figures.lock().unwrap_or_else(PoisonError::into_inner)))
 }
 

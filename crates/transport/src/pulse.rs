@@ -5,6 +5,7 @@
 //! streams of a link wait, its pulse counts the packets that come; after a moment without one it
 //! sends a byte that must be acknowledged (RFC 9221), and after a few of these the peer is silent.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,7 +42,7 @@ impl Pulse {
     }
 
     /// Listens for as long as it is polled.
-    pub(crate) async fn listen(&self, connection: &Connection) {
+    pub(crate) async fn listen(&self, connection: &Connection) -> Infallible {
         let mut ear = Ear::default();
         let mut last = Instant::now();
         loop {
@@ -159,7 +160,7 @@ mod tests {
         let mut listener = pulse.listener();
         let long = PULSE_PATIENCE * 3;
         tokio::select! {
-            () = pulse.listen(&pair.dialler) => unreachable!("it listens for ever"),
+            never = pulse.listen(&pair.dialler) => match never {},
             silence = listener.silence() => panic!("silent for {silence:?}"),
             () = sleep(long) => {}
         }

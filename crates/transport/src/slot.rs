@@ -49,7 +49,7 @@ impl Link {
         };
         tokio::select! {
             end = self.connection.closed() => end,
-            () = listening => self.connection.closed().await,
+            never = listening => match never {},
         }
     }
 

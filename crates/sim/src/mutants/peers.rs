@@ -78,10 +78,11 @@ pub(super) struct Twister {
     /// The honest port.
     pub(super) inner: Arc<dyn follow::Peers>,
     /// What is done to each stream.
-    pub(super) twist: fn(Arc<Replica>, Channel) -> Channel,
-    /// What the child has applied.
-    pub(super) replica: Arc<Replica>,
+    pub(super) twist: Twist,
 }
+
+/// Edits one stream.
+pub(super) type Twist = Arc<dyn Fn(Channel) -> Channel + Send + Sync>;
 
 impl follow::Peers for Twister {
     fn submit(
@@ -106,9 +107,8 @@ impl follow::Peers for Twister {
         to: &NodeName,
         subscribe: Subscribe,
     ) -> BoxFuture<'static, Result<Channel, Disconnected>> {
-        let (twist, replica) = (self.twist, self.replica.clone());
-        let channel = self.inner.follow(to, subscribe);
-        channel.map(move |channel| channel.map(|channel| twist(replica, channel))).boxed()
+        let (twist, channel) = (self.twist.clone(), self.inner.follow(to, subscribe));
+        channel.map(move |channel| channel.map(|channel| twist(channel))).boxed()
     }
 }
 
@@ -214,42 +214,7 @@ pub(super) fn early_grant(_: Arc<Replica>, channel: Channel) -> Channel {
 }
 
 /// Asks for no lease any more once a connection to a parent broke.
-pub(super) struct Sulker {
-    /// The honest port.
-    pub(super) inner: Arc<dyn follow::Peers>,
-    /// Whether one did.
-    pub(super) sulks: Arc<AtomicBool>,
-}
-
-impl follow::Peers for Sulker {
-    fn submit(
-        &self,
-        to: &NodeName,
-        submission: Submission,
-    ) -> BoxFuture<'static, Result<Fate, Disconnected>> {
-        self.inner.submit(to, submission)
-    }
-
-    fn ask(
-        &self,
-        to: &NodeName,
-        ask: Ask,
-        patience: Duration,
-    ) -> BoxFuture<'static, Result<Told, Disconnected>> {
-        self.inner.ask(to, ask, patience)
-    }
-
-    fn follow(
-        &self,
-        to: &NodeName,
-        subscribe: Subscribe,
-    ) -> BoxFuture<'static, Result<Channel, Disconnected>> {
-        let (sulks, channel) = (self.sulks.clone(), self.inner.follow(to, subscribe));
-        channel.map(move |channel| channel.map(|channel| sulk(sulks, channel))).boxed()
-    }
-}
-
-fn sulk(sulks: Arc<AtomicBool>, channel: Channel) -> Channel {
+pub(super) fn sulk(sulks: Arc<AtomicBool>, channel: Channel) -> Channel {
     let broke = sulks.clone();
     let Channel { outgoing, incoming } = edit_up(channel, move |up| match up {
         Up::Ask(_) if sulks.load(Ordering::Relaxed) => None,

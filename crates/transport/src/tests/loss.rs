@@ -1,7 +1,6 @@
 //! Nodes that die, silently or with a farewell, and that come back.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::ConnectionError;
@@ -36,20 +35,30 @@ async fn come_back(mesh: &Mesh, instance: u64, address: SocketAddr) -> Node {
     }
 }
 
+/// The node "two" on a runtime of its own.
+fn mortal(mesh: &Mesh) -> (Runtime, Node) {
+    let theirs = Runtime::new().unwrap();
+    let inside = theirs.enter();
+    let node = mesh.node("two");
+    drop(inside);
+    (theirs, node)
+}
+
+/// Ends all its tasks without a word.
+fn die(theirs: Runtime) {
+    // On a thread of its own, since it waits until no task of theirs runs any more.
+    std::thread::spawn(move || theirs.shutdown_timeout(LONG)).join().unwrap();
+}
+
 #[test]
 fn a_peer_that_dies_silently_is_noticed_and_then_fails_fast() {
-    let mesh = Arc::new(Mesh::new());
-    let theirs = Runtime::new().unwrap();
-    let dying = {
-        let _inside = theirs.enter();
-        mesh.node("two")
-    };
+    let mesh = Mesh::new();
+    let (theirs, dying) = mortal(&mesh);
     Runtime::new().unwrap().block_on(async {
         let one = mesh.node("one");
         let mut failures = one.links.failures();
         call(&one).await.unwrap();
-        // On a thread of its own, since it waits until no task of theirs runs any more.
-        std::thread::spawn(move || theirs.shutdown_timeout(LONG)).join().unwrap();
+        die(theirs);
         let died = Instant::now();
         let lost = call(&one).await;
         let silent = matches!(lost, Err(LinkError::Lost(ConnectionError::TimedOut)));
@@ -69,19 +78,14 @@ fn a_peer_that_dies_silently_is_noticed_and_then_fails_fast() {
 
 #[test]
 fn who_waits_on_the_bulk_lane_hears_of_a_silent_death_before_the_connection_ends() {
-    let mesh = Arc::new(Mesh::new());
-    let theirs = Runtime::new().unwrap();
-    let dying = {
-        let _inside = theirs.enter();
-        mesh.node("two")
-    };
+    let mesh = Mesh::new();
+    let (theirs, dying) = mortal(&mesh);
     Runtime::new().unwrap().block_on(async {
         let one = mesh.node("one");
         let mut channel = one.links.open(&two(), Kind::Exchange).await.unwrap();
         channel.sender.send("x".into()).await.unwrap();
         assert_eq!(channel.receiver.next().await.unwrap().unwrap(), "x");
-        // On a thread of its own, since it waits until no task of theirs runs any more.
-        std::thread::spawn(move || theirs.shutdown_timeout(LONG)).join().unwrap();
+        die(theirs);
         let lost = channel.receiver.next().await;
         assert!(matches!(lost, Err(LinkError::Silent(_))), "{lost:?}");
         let mut again = one.links.open(&two(), Kind::Exchange).await.unwrap();
