@@ -15,6 +15,7 @@ use model::{LogPosition, NodeName};
 use wire::log::{Down, Subscribe};
 
 use crate::apply::ApplyError;
+use crate::beside::beside;
 use crate::herald::Origin;
 use crate::ports::{Channel, Disconnected};
 use crate::tell::{self, Outgoing};
@@ -66,22 +67,6 @@ pub(crate) async fn follow(node: &Follow) {
                     former.push(both.boxed());
                 }
             }
-        }
-    }
-}
-
-/// Runs `main` to its end, and what is left of former parents meanwhile.
-async fn beside<T>(
-    mut main: impl Future<Output = T> + Unpin,
-    former: &mut FuturesUnordered<BoxFuture<'_, ()>>,
-) -> T {
-    loop {
-        if former.is_empty() {
-            return main.await;
-        }
-        match select(main, former.next()).await {
-            Either::Left((done, _)) => return done,
-            Either::Right((_, rest)) => main = rest,
         }
     }
 }

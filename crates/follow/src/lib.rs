@@ -3,8 +3,9 @@
 //! *submit*: any node takes a command and hands it toward the leader; *herald*: purges run ahead of
 //! the log. *commit*: the Raft group puts a *batch* into the log (a port). *spread*: voters →
 //! regionals and shields → edges, each feeding its children. *apply*: every node's replica, in log
-//! order, through `control::State::apply` alone. *fence*: until when may copies be served, and who
-//! else may. *tell*: what was applied goes up again. *receipt*: who has it, who can violate it.
+//! order, through `control::State::apply` alone. *mint*: the leader's lease, from a quorum. *fence*:
+//! until when may copies be served, and who else may. *tell*: what was applied goes up again.
+//! *receipt*: who has it, who can violate it.
 //!
 //! A node runs [`run`] for as long as it lives, answers peers with [`accept`], [`answer`] and
 //! [`feed`], and operators with [`submit`].
@@ -12,12 +13,14 @@
 mod ports;
 mod signal;
 mod submit;
+mod beside;
 mod batch;
 mod herald;
 mod spread;
 mod child;
 mod upstream;
 mod apply;
+mod mint;
 mod fence;
 mod tell;
 mod confirm;
@@ -52,11 +55,6 @@ pub use submit::{Receipt, SubmitError, accept, submit};
 
 use fence::Fence;
 use herald::Herald;
-
-/// The leader renews its own lease this many times in the length of one.
-const MINTS_PER_LEASE: u32 = 20;
-/// How often a voter looks whether it leads.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// One node's part in the life of commands: who it is, its ports, and what it knows.
 pub struct Follow {
@@ -107,28 +105,9 @@ pub struct Ports {
 /// A node's part in the life of commands, for as long as it runs: it follows, leads when it has to,
 /// and passes on what it hears.
 pub async fn run(node: &Follow) {
-    let leading = join(preside(node), batch::clerk(node)).boxed();
+    let leading = join(mint::preside(node), batch::clerk(node)).boxed();
     let telling = join(child::follow(node), herald::tell_across(node)).boxed();
     join(leading, telling).await;
-}
-
-/// While this node leads, it mints: a round to a quorum, whose start is the time of its lease (R6).
-async fn preside(node: &Follow) {
-    loop {
-        let began = node.host.now();
-        let role = node.group.role();
-        if !node.fence.preside(role, began) || node.has_retired() {
-            node.host.sleep(LOOK).await;
-            continue;
-        }
-        let lease = node.replica.state().lease();
-        if let Ok(position) = node.group.confirm(lease).await {
-            node.fence.mint(role.term, position, began, lease);
-        }
-        node.look_for_fenced();
-        let next = (lease / MINTS_PER_LEASE).saturating_sub(node.host.now().since(began));
-        node.host.sleep(next.max(LOOK / 5)).await;
-    }
 }
 
 impl Follow {

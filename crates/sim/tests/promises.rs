@@ -53,6 +53,18 @@ fn a_node_that_was_cut_off_takes_no_date_for_a_proof() {
 }
 
 #[test]
+fn a_mesh_just_formed_keeps_to_its_own_lease() {
+    // A leader cut off as soon as it led had minted with another lease, and a lost round held it up.
+    good("1854 --level l0 --profile heavy");
+}
+
+#[test]
+fn a_lease_little_longer_than_the_trips_it_takes_is_held_without_a_gap() {
+    // A second, of which a quorum across an ocean takes a quarter, and so does the way back.
+    good("529 --level l0 --profile ordinary");
+}
+
+#[test]
 fn every_mutant_of_the_short_runs_is_caught_by_the_checker_of_the_promise_it_breaks() {
     good("--mutants --level l1");
 }
