@@ -31,36 +31,19 @@ Run it:
 
 Commands that talk to a node take --admin URL or SHOAL_ADMIN; any node will do.";
 
+/// What each is for stands at its arguments.
 #[derive(Subcommand)]
 enum Command {
-    /// Show a seven-node mesh at work on this machine: caching, purging, nodes dying.
     Demo(demo::Arguments),
-    /// Run a node.
     Node(Box<run_node::Arguments>),
-    /// Make the mesh's certificate authority, and certificates for its nodes.
     Ca(ca::Arguments),
-    /// Create or replace distributions from a file.
     Apply(apply::Arguments),
-    /// Show distributions.
     Get(get::Arguments),
-    /// Delete a distribution and everything cached for it.
     Delete(delete::Arguments),
-    /// Forget cached content on every node.
     Purge(purge::Arguments),
-    /// List purges, or show how far one has come.
     Invalidations(invalidations::Arguments),
-    /// Show nodes, tiers, leases, the log and hit ratios.
     Status(status::Arguments),
-    /// Go on without voters that are lost for good, with what one disk knows.
-    ///
-    /// For a mesh in which a majority of the voters has lost its disks, and for no other: voters
-    /// that can come back bring everything back. Stop every node that ever voted and keep the
-    /// others stopped. Run it with --plan on each survivor, choose the one with the highest
-    /// position, and run it there with --yes. The node then forms the Raft group alone; commands
-    /// that only the lost voters had are gone; and nothing that any node has cached is served
-    /// again without asking the origin. See docs/operations.md, "Losing the quorum".
     Recover(recover::Arguments),
-    /// Print a completion script for a shell.
     Completions(completions::Arguments),
     /// Print the manual page (roff).
     Man,
@@ -102,5 +85,23 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Recover(arguments) => recover::run(arguments).await,
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man => completions::man(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_command_says_what_it_is_for() {
+        let mut program = Arguments::command();
+        program.build();
+        for command in program.get_subcommands() {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name}");
+            assert!(command.get_subcommands().all(|one| one.get_about().is_some()), "{name}");
+        }
     }
 }

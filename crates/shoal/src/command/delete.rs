@@ -13,7 +13,7 @@ use crate::output;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Delete a distribution and everything cached for it.
+/// Delete a distribution and everything cached for it, or a node that is gone for good.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
