@@ -1,6 +1,6 @@
-//! The chart in `cluster/helm`, as Helm itself sees it: linted, installed into a pretend cluster, and
-//! held against the schemas of Kubernetes. `tests/packages` installs the tools; without them this is
-//! left out with a word about it.
+//! The chart in `cluster/helm`, as Helm itself sees it: linted, installed into a pretend cluster,
+//! and held against the schemas of Kubernetes. `tests/packages` installs the tools; without them
+//! this is left out with a word about it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

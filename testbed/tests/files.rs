@@ -1,5 +1,5 @@
-//! What `cluster/` ships for real use: what it names is there. No engine and no Prometheus is asked;
-//! Helm is, in `chart.rs`, and `promtool` sees more where it is at hand.
+//! What `cluster/` ships for real use: what it names is there. No engine and no Prometheus is
+//! asked; Helm is, in `chart.rs`, and `promtool` sees more where it is at hand.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

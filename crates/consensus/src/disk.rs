@@ -53,6 +53,8 @@ pub(crate) struct Files {
     broken: std::sync::atomic::AtomicBool,
     #[cfg(test)]
     syncs: std::sync::atomic::AtomicUsize,
+    // Goes last: whoever sees it gone may open the directory, the lock of which is released.
+    occupied: Arc<()>,
 }
 
 struct Open {
@@ -86,6 +88,7 @@ impl Disk {
             broken: false.into(),
             #[cfg(test)]
             syncs: 0.into(),
+            occupied: Arc::default(),
         };
         let (syncs, requests) = mpsc::channel(SYNC_WAITERS_MAX);
         let files = Arc::new(files);
@@ -136,8 +139,8 @@ impl Disk {
     }
 
     /// Lets a caller see when the directory is free again.
-    pub(crate) fn occupancy(&self) -> Weak<Files> {
-        Arc::downgrade(&self.files)
+    pub(crate) fn occupancy(&self) -> Weak<()> {
+        Arc::downgrade(&self.files.occupied)
     }
 
     /// Makes every later sync fail as on a full disk.
@@ -148,7 +151,7 @@ impl Disk {
 }
 
 /// Returns once the last task has let go of a directory, or does not within [`RELEASE`].
-pub(crate) async fn released(in_use: &Weak<Files>) {
+pub(crate) async fn released(in_use: &Weak<()>) {
     let released = async {
         while in_use.strong_count() > 0 {
             tokio::time::sleep(Duration::from_millis(2)).await;

@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::disk::{self, Disk, Files};
+use crate::disk::{self, Disk};
 use crate::error::{ChangeError, ConsensusError, ProposeError};
 use crate::journal::Journal;
 use crate::log_store::LogStore;
@@ -65,7 +65,7 @@ struct Inner {
     watcher: JoinHandle<()>,
     assembly: Mutex<Assembly>,
     places: Semaphore,
-    directory_in_use: Weak<Files>,
+    directory_in_use: Weak<()>,
 }
 
 impl Group {

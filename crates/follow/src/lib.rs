@@ -3,9 +3,9 @@
 //! *submit*: any node takes a command and hands it toward the leader; *herald*: purges run ahead of
 //! the log. *commit*: the Raft group puts a *batch* into the log (a port). *spread*: voters →
 //! regionals and shields → edges, each feeding its children. *apply*: every node's replica, in log
-//! order, through `control::State::apply` alone. *mint*: the leader's lease, from a quorum. *fence*:
-//! until when may copies be served, and who else may. *tell*: what was applied goes up again.
-//! *receipt*: who has it, who can violate it.
+//! order, through `control::State::apply` alone. *mint*: the leader's lease, from a quorum.
+//! *fence*: until when may copies be served, and who else may. *tell*: what was applied goes up
+//! again. *receipt*: who has it, who can violate it.
 //!
 //! A node runs [`run`] for as long as it lives, answers peers with [`accept`], [`answer`] and
 //! [`feed`], and operators with [`submit`].

@@ -42,7 +42,7 @@ async fn round(node: &Follow, term: u64, patience: Duration) {
     let began = node.host.now();
     if let Ok(position) = node.group.confirm(patience).await {
         let state = node.replica.state();
-        if state.mesh().is_some() {
+        if state.mesh().is_some() && !node.has_retired() {
             node.fence.mint(term, position, began, state.lease());
         }
     }

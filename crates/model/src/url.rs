@@ -106,6 +106,9 @@ impl Path {
             Some((path, query)) => (path, Some(query)),
             None => (given, None),
         };
+        if is_canonical(path) {
+            return Ok(Path(given.into()));
+        }
         let mut canonical = remove_dot_segments(&normalise_percent(path));
         if let Some(query) = query {
             canonical.push('?');
@@ -166,6 +169,12 @@ impl Path {
         let path = self.without_query();
         path.match_indices('/').map(move |(at, _)| &path[..=at])
     }
+}
+
+/// Whether a path has neither an escape nor a dot segment, as nearly all that are asked for.
+fn is_canonical(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    !bytes.contains(&b'%') && !bytes.windows(2).any(|pair| pair == b"/.")
 }
 
 fn normalise_percent(path: &str) -> String {
@@ -314,6 +323,10 @@ mod tests {
             let merged = path.with_slashes_merged();
             prop_assert_eq!(merged.with_slashes_merged(), merged.clone());
             prop_assert_eq!(Path::parse(merged.as_str()).unwrap(), merged);
+            let plain = given.split('?').next().unwrap();
+            if is_canonical(plain) {
+                prop_assert_eq!(remove_dot_segments(&normalise_percent(plain)), plain);
+            }
             let is_dot = |segment: &str| segment == "." || segment == "..";
             prop_assert!(!path.without_query().split('/').any(is_dot), "{path}");
             prop_assert_eq!(path.query(), given.split_once('?').map(|(_, query)| query));

@@ -78,7 +78,9 @@ pub(crate) fn visit(
         // RFC 9110 §9.3.7: the server itself is asked, which we are to viewers.
         headers.insert(MAX_FORWARDS, HeaderValue::from(0));
     }
-    if walk::passage(world, &distribution).is_repeated_in(&headers) {
+    if headers.contains_key(&caching::CDN_LOOP)
+        && walk::passage(world, &distribution).is_repeated_in(&headers)
+    {
         return Err(Refusal::Loop);
     }
     if caching::meet_expectation(&mut headers) == Expectation::Unknown {

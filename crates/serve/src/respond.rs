@@ -4,6 +4,7 @@
 //! Every answer says in `Cache-Status` what each tier did (RFC 9211), beside `Age`, `Via` and
 //! CloudFront's `X-Cache`.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use caching::{ByteRange, CacheStatus, Coding, Condition, Encoding, Handling, Multipart, Ranged};
@@ -311,6 +312,9 @@ fn trail_of(
     trail(world, obtained.trail(), account, (fwd_status, obtained.ttl(now)))
 }
 
+/// What a member of `Cache-Status` takes, nearly always.
+const OWN_MEMBER_BYTES: usize = 96;
+
 /// The members of `Cache-Status`, the cache nearest the origin first (RFC 9211 §2).
 fn trail(
     world: &World,
@@ -332,7 +336,10 @@ fn trail(
         collapsed: account.collapsed,
         detail: account.detail.or(reason(account.verdict)).or(Some(account.tier.as_str())),
     };
-    if above.is_empty() { own.to_string() } else { format!("{above}, {own}") }
+    let mut members = String::with_capacity(above.len() + OWN_MEMBER_BYTES);
+    let separator = if above.is_empty() { "" } else { ", " };
+    write!(members, "{above}{separator}{own}").expect("a string takes what is written");
+    members
 }
 
 /// Why a copy was not served, where `fwd` does not say it all.

@@ -54,7 +54,7 @@ fn a_node_that_was_cut_off_takes_no_date_for_a_proof() {
 
 #[test]
 fn a_mesh_just_formed_keeps_to_its_own_lease() {
-    // A leader cut off as soon as it led had minted with another lease, and a lost round held it up.
+    // A leader cut off as soon as it led had minted with another lease; a lost round held it up.
     good("1854 --level l0 --profile heavy");
 }
 

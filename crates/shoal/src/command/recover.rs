@@ -22,10 +22,10 @@ use crate::shelf::Shelf;
 /// Go on without voters that are lost for good, with what one disk knows.
 ///
 /// For a mesh in which a majority of the voters has lost its disks, and for no other: voters that
-/// can come back bring everything back. Stop every node that ever voted and keep the others stopped.
-/// Run it with --plan on each survivor, choose the one with the highest position, and run it there
-/// with --yes. The node then forms the Raft group alone; commands that only the lost voters had are
-/// gone; and nothing that any node has cached is served again without asking the origin. See
+/// can come back bring everything back. Stop every node that ever voted and keep the others
+/// stopped. Run it with --plan on each survivor, choose the one with the highest position, and run
+/// it there with --yes. The node then forms the Raft group alone; commands that only the lost voters
+/// had are gone; and nothing that any node has cached is served again without asking the origin. See
 /// docs/operations.md, "Losing the quorum".
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
