@@ -24,9 +24,9 @@ use crate::shelf::Shelf;
 /// For a mesh in which a majority of the voters has lost its disks, and for no other: voters that
 /// can come back bring everything back. Stop every node that ever voted and keep the others
 /// stopped. Run it with --plan on each survivor, choose the one with the highest position, and run
-/// it there with --yes. The node then forms the Raft group alone; commands that only the lost voters
-/// had are gone; and nothing that any node has cached is served again without asking the origin. See
-/// docs/operations.md, "Losing the quorum".
+/// it there with --yes. The node then forms the Raft group alone; commands that only the lost
+/// voters had are gone; and nothing that any node has cached is served again without asking the
+/// origin. See docs/operations.md, "Losing the quorum".
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The data directory of the node, which must not run.
