@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use control::Standing;
 use http::header::AGE;
+use model::limits::CONFIRM;
 use model::object::Head;
 use model::{Attributes, LogPosition, Moment, Tags, WhenFenced};
 
@@ -118,13 +119,31 @@ pub(crate) struct Judge<'a> {
     known: Knowledge,
     now: Moment,
     want: &'a Want,
+    /// When the voters were asked for all that is known, if they were.
+    confirmed_at: Option<Moment>,
 }
 
 impl<'a> Judge<'a> {
     /// The clock is read last: a pause between the two makes knowledge older, never younger.
     pub(crate) fn new(world: &World, want: &'a Want) -> Judge<'a> {
         let known = world.ledger.knowledge();
-        Judge { known, now: world.host.now(), want }
+        Judge { known, now: world.host.now(), want, confirmed_at: None }
+    }
+
+    /// The look at which a response is judged that arrives with `head`. Where it took longer than a
+    /// lease to come, to a node without one, the voters are asked first: one that was paused or cut
+    /// off meanwhile learns what it has missed, if it can, before a byte goes out.
+    pub(crate) async fn of_arrival(world: &World, want: &'a Want, head: &Head) -> Judge<'a> {
+        let asked_at = {
+            let judge = Judge::new(world, want);
+            let is_late = Proof::of(head).age_at(judge.now) > judge.known.state.lease();
+            if !is_late || judge.is_vouched_for() || judge.is_stale_ok() {
+                return judge;
+            }
+            judge.now
+        };
+        let is_confirmed = world.ledger.confirm(CONFIRM).await;
+        Judge { confirmed_at: is_confirmed.then_some(asked_at), ..Judge::new(world, want) }
     }
 
     /// When this look was taken.
@@ -275,7 +294,7 @@ impl<'a> Judge<'a> {
         });
         let by_voters = match self.want.footing {
             Footing::Confirmed => Some(Proof::at(self.want.arrived_at)),
-            Footing::Leased | Footing::Unconfirmed => None,
+            Footing::Leased | Footing::Unconfirmed => self.confirmed_at.map(Proof::at),
         };
         let proofs = [Some(own), by_lease, by_voters].into_iter().flatten();
         let proof = proofs.min_by_key(|proof| proof.age_at(self.now)).unwrap_or(own);

@@ -85,7 +85,7 @@ async fn read(
         Err(Absent::Failed(failure)) => return Reading::Failed(failure),
         Err(Absent::Overtaken) => return Reading::Again,
     };
-    let judge = Judge::new(world, want);
+    let judge = Judge::of_arrival(world, want, &opening.head).await;
     let head = &opening.head;
     let is_kept = judge.lets_keep(head.as_of, &opening.tags, lookup::born_at(head));
     let judged = match judge.arrival(reader.fill(), &opening) {

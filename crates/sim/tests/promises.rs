@@ -65,6 +65,12 @@ fn a_lease_little_longer_than_the_trips_it_takes_is_held_without_a_gap() {
 }
 
 #[test]
+fn a_node_that_stood_still_while_its_origin_answered_asks_what_it_has_missed() {
+    // It woke just before the purge of what it had waited for was fenced, and sent it out after.
+    good("1846 --level l0 --profile heavy");
+}
+
+#[test]
 fn every_mutant_of_the_short_runs_is_caught_by_the_checker_of_the_promise_it_breaks() {
     good("--mutants --level l1");
 }

@@ -145,6 +145,31 @@ fn a_distribution_may_prefer_no_answers_to_slow_ones() {
 }
 
 #[test]
+fn what_took_longer_than_a_lease_to_come_is_held_against_what_the_voters_know() {
+    for (voters_answer, told) in [(true, "new"), (false, "old")] {
+        let lab = Lab::alone();
+        let [origin, voters] = [(); 2].map(|()| Gate::default());
+        lab.voters("n1", voters_answer, &voters);
+        lab.origin.on("/a", Reply::new("cache-control:no-store", "old").held_at(&origin));
+        let viewer = lab.send("n1", Ask::get("/a"));
+        lab.run();
+        lab.cut_off("n1");
+        lab.wait(11);
+        lab.log_purge("/a");
+        lab.origin.on("/a", Reply::new("cache-control:no-store", "new"));
+        origin.open();
+        lab.run();
+        assert!(viewer.waits(), "for the voters");
+        if voters_answer {
+            lab.catch_up_all();
+        }
+        voters.open();
+        lab.run();
+        assert_eq!(viewer.answer(), (200, told.into()));
+    }
+}
+
+#[test]
 fn a_new_lease_makes_the_copies_good_again_that_no_purge_covers() {
     let lab = fenced(WhenFenced::Revalidate, FRESH);
     lab.lease("n1", Granted::Always);
