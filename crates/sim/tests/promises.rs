@@ -60,8 +60,8 @@ fn a_mesh_just_formed_keeps_to_its_own_lease() {
 
 #[test]
 fn a_lease_little_longer_than_the_trips_it_takes_is_held_without_a_gap() {
-    // A second, of which a quorum across an ocean takes a quarter, and so does the way back.
-    good("529 --level l0 --profile ordinary");
+    // Of which a quorum across an ocean takes a quarter, and so does the way back.
+    good("1875 --level l0 --profile correlated");
 }
 
 #[test]
