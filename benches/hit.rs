@@ -1,7 +1,7 @@
 //! What a hit in memory costs: the whole request story of an edge, from the parsed request to the
 //! response, without sockets.
 //!
-//! Budget: 2 µs and 30 small allocations (header map, key, `Cache-Status`), no body byte copied. It
+//! Budget: 2 µs and 20 small allocations (header map, key, `Cache-Status`), no body byte copied. It
 //! is a budget for reading beside each other's figures, not a timed test: machines are noisy.
 //!
 //! Purges of other content must not be felt: a hit with a million of them outstanding may cost 5 %
