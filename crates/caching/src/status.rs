@@ -89,10 +89,6 @@ fn is_token(text: &str) -> bool {
 /// RFC 9651 §3.3.3; what a string cannot hold becomes a question mark.
 fn write_string(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_char('"')?;
-    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        f.write_str(text)?;
-        return f.write_char('"');
-    }
     for character in text.chars() {
         match character {
             '"' | '\\' => write!(f, "\\{character}")?,

@@ -1,7 +1,7 @@
 //! Mint: the leader's own lease, from which all others come (R6).
 //!
 //! A round to a quorum begins every twentieth of a lease, whether or not those before it were
-//! answered: a round that is lost delays nothing, and no token is older than one trip to a quorum.
+//! answered: a round that is lost delays nothing, and a token is minted one trip to a quorum old.
 //! Before the mesh is formed nothing is minted, so all tokens of a mesh live equally long (R19).
 
 use std::time::Duration;
@@ -46,5 +46,4 @@ async fn round(node: &Follow, term: u64, patience: Duration) {
             node.fence.mint(term, position, began, state.lease());
         }
     }
-    node.look_for_fenced();
 }

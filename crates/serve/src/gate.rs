@@ -136,7 +136,7 @@ impl<'a> Judge<'a> {
     pub(crate) async fn of_arrival(world: &World, want: &'a Want, head: &Head) -> Judge<'a> {
         let asked_at = {
             let judge = Judge::new(world, want);
-            let is_late = Proof::of(head).age_at(judge.now) > judge.known.state.lease();
+            let is_late = judge.is_spent(Proof::of(head));
             if !is_late || judge.is_vouched_for() || judge.is_stale_ok() {
                 return judge;
             }
@@ -300,9 +300,13 @@ impl<'a> Judge<'a> {
         let proof = proofs.min_by_key(|proof| proof.age_at(self.now)).unwrap_or(own);
         let vouched_until = self.known.valid_until.unwrap_or(Moment::START);
         // A slow origin's answer may use up a lease on its way: it still has one to go out in.
-        let is_spent = proof.age_at(self.now) > self.known.state.lease();
-        let runs_from = if is_spent { Proof::at(self.now) } else { proof };
+        let runs_from = if self.is_spent(proof) { Proof::at(self.now) } else { proof };
         ServePermit { judged_at, proof, runs_from, vouched_until }
+    }
+
+    /// Whether that was proven longer than a lease ago.
+    fn is_spent(&self, proof: Proof) -> bool {
+        proof.age_at(self.now) > self.known.state.lease()
     }
 
     fn is_vouched_for(&self) -> bool {
