@@ -185,9 +185,7 @@ mod tests {
     async fn reopen(home: &tempfile::TempDir, journal: Journal) -> Journal {
         let occupancy = journal.inner.disk.occupancy();
         drop(journal);
-        while occupancy.strong_count() > 0 {
-            tokio::task::yield_now().await;
-        }
+        crate::disk::released(&occupancy).await;
         open(home).await
     }
 

@@ -289,9 +289,7 @@ mod tests {
     async fn reopened(home: &tempfile::TempDir, log: LogStore) -> LogStore {
         let occupancy = log.disk.occupancy();
         drop(log);
-        while occupancy.strong_count() > 0 {
-            tokio::task::yield_now().await;
-        }
+        crate::disk::released(&occupancy).await;
         LogStore::open(Disk::open(home.path()).await.unwrap()).unwrap()
     }
 
