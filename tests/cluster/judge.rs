@@ -20,6 +20,8 @@ const SHOWN: usize = 5;
 pub(crate) struct Promise {
     pub(crate) path: String,
     pub(crate) version: u64,
+    /// When the origin changed, before the purge was asked for.
+    pub(crate) begun: Instant,
     /// After the acknowledgement was read.
     pub(crate) since: Instant,
 }
@@ -35,6 +37,8 @@ pub(crate) struct Verdict {
     pub(crate) unanswered: usize,
     /// Answers that were cut, and say so.
     pub(crate) broken_off: usize,
+    /// Those of them that no purge overtook: nothing allowed that.
+    pub(crate) dropped: Vec<Sight>,
     /// Content older than was promised; parts of it count too.
     pub(crate) stale: Vec<Sight>,
     /// Content that no version of the origin ever was.
@@ -63,7 +67,12 @@ impl Verdict {
         match &sight.end {
             End::Wrong(_) => self.wrong.push(sight.clone()),
             End::NoAnswer => self.unanswered += 1,
-            End::BrokenOff => self.broken_off += 1,
+            End::BrokenOff => {
+                self.broken_off += 1;
+                if !promises.iter().any(|promise| promise.overtakes(sight)) {
+                    self.dropped.push(sight.clone());
+                }
+            }
             End::Whole => {}
         }
         if sight.status.is_some_and(|status| !status.is_success()) {
@@ -99,29 +108,36 @@ impl Promise {
         level: Level,
     ) -> Result<Promise> {
         let path = target.split('?').next().unwrap_or(target);
+        let begun = Instant::now();
         let version = stage.origin.raise(path);
         let key = format!("{path} {version}");
         stage.purge_until(through, target, &key, level).await?;
-        Ok(Promise::now(path, version))
+        Ok(Promise::kept(path, version, begun))
     }
 
-    /// `path` is `version` or later from now on.
-    pub(crate) fn now(path: &str, version: u64) -> Promise {
-        Promise { path: path.to_owned(), version, since: Instant::now() }
+    /// `path` is `version` or later from now on, by a purge `begun` then.
+    pub(crate) fn kept(path: &str, version: u64, begun: Instant) -> Promise {
+        Promise { path: path.to_owned(), version, begun, since: Instant::now() }
     }
 
     fn binds(&self, sight: &Sight) -> bool {
         sight.path == self.path && sight.sent > self.since
     }
+
+    /// Whether the answer was on its way while the purge was: it may be cut (I2).
+    fn overtakes(&self, sight: &Sight) -> bool {
+        sight.path == self.path && sight.sent <= self.since && sight.finished >= self.begun
+    }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Verdict { judged, refused, unanswered, broken_off, stale, wrong } = self;
-        let (old, bad) = (stale.len(), wrong.len());
+        let Verdict { judged, refused, unanswered, broken_off, dropped, stale, wrong } = self;
+        let (old, bad, cut) = (stale.len(), wrong.len(), dropped.len());
         write!(f, "{judged} judged, {old} stale, {bad} wrong, {refused} refused, ")?;
-        write!(f, "{unanswered} unanswered, {broken_off} broken off")?;
-        for sight in stale.iter().chain(wrong).take(SHOWN) {
+        write!(f, "{unanswered} unanswered, {broken_off} broken off, ")?;
+        write!(f, "{cut} of them by no purge")?;
+        for sight in stale.iter().chain(wrong).chain(dropped).take(SHOWN) {
             let Sight { node, path, version, bytes, end, .. } = sight;
             let took = (sight.finished - sight.sent).as_millis();
             write!(f, "\n  {node} {path} version {version:?}, {bytes} bytes {end:?}, {took} ms")?;
@@ -156,9 +172,9 @@ mod tests {
         let since = Instant::now();
         let later = since + Duration::from_millis(1);
         let promises = [
-            Promise { path: "/a".into(), version: 2, since },
-            Promise { path: "/a".into(), version: 1, since },
-            Promise { path: "/b".into(), version: 9, since },
+            Promise { path: "/a".into(), version: 2, begun: since, since },
+            Promise { path: "/a".into(), version: 1, begun: since, since },
+            Promise { path: "/b".into(), version: 9, begun: since, since },
         ];
         let refused = Sight { status: Some(StatusCode::BAD_GATEWAY), ..sight(later, 0) };
         let cut = Sight { end: End::BrokenOff, ..sight(later, 1) };
@@ -176,6 +192,26 @@ mod tests {
             let found = (verdict.judged, verdict.stale.len(), verdict.wrong.len());
             assert_eq!(found, (judged, stale, bad), "{seen:?}");
             assert_eq!(verdict.is_clean(0).is_ok(), stale + bad == 0, "{seen:?}");
+        }
+    }
+    #[test]
+    fn only_an_answer_on_its_way_while_a_purge_is_may_be_cut() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let promise = Promise { path: "/a".into(), version: 1, begun: at(10), since: at(20) };
+        for (sent, finished, path, dropped) in [
+            (0, 9, "/a", 1),
+            (0, 10, "/a", 0),
+            (15, 30, "/a", 0),
+            (20, 40, "/a", 0),
+            (21, 40, "/a", 1),
+            (15, 30, "/b", 1),
+        ] {
+            let path = path.into();
+            let cut =
+                Sight { finished: at(finished), path, end: End::BrokenOff, ..sight(at(sent), 1) };
+            let verdict = Verdict::of([&cut], std::slice::from_ref(&promise));
+            assert_eq!((verdict.broken_off, verdict.dropped.len()), (1, dropped), "{cut:?}");
         }
     }
 }

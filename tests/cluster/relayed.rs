@@ -181,7 +181,7 @@ async fn a_mesh_with_slow_wires_serves() -> Result<()> {
     readers.answered(&far, LEAST).await?;
     let verdict = Verdict::of(&readers.end().await, &[promise]);
     verdict.is_clean(LEAST)?;
-    ensure!(verdict.refused + verdict.unanswered + verdict.broken_off == 0, "{verdict}");
+    ensure!(verdict.refused + verdict.unanswered + verdict.dropped.len() == 0, "{verdict}");
     ensure!(stage.mesh.wires().carried(&mid, &far) > 0, "nothing went through the wires");
     stage.end().await
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use http::Method;
 use model::Level;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::cluster::judge::{Promise, Verdict};
 use crate::cluster::readers::Readers;
@@ -27,6 +28,7 @@ async fn a_purge_survives_the_leader_that_dies_between_commit_and_acknowledgemen
     stage.mesh.wires().isolate(&far);
     let leader = stage.leader().await?;
     let through = stage.mesh.node(&name("edge-eu-1")).admin;
+    let begun = Instant::now();
     let version = stage.origin.raise("/page");
     let purge = |wait: Level| {
         let body = json!({
@@ -46,7 +48,7 @@ async fn a_purge_survives_the_leader_that_dies_between_commit_and_acknowledgemen
         let receipt: Receipt = serde_json::from_slice(&answer.body)?;
         ensure!(receipt.log_index == committed.log_index, "{receipt:?}, not {committed:?}");
         ensure!(receipt.level == Level::Fenced, "{receipt:?}");
-        Ok(Promise::now("/page", version))
+        Ok(Promise::kept("/page", version, begun))
     })
     .await?;
     readers.answered(&far, LEAST).await?;
