@@ -79,17 +79,29 @@ impl Default for Node {
 /// What the root of the log tree knows of everybody's applied position.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
+    epoch: u16,
     nodes: BTreeMap<NodeName, Node>,
 }
 
 impl Progress {
+    /// The mesh goes on in `epoch`: what was heard of positions in those before it, and what will
+    /// be, is about another log (R17).
+    pub fn enter(&mut self, epoch: u16) {
+        if self.epoch < epoch {
+            self.epoch = epoch;
+            self.nodes.values_mut().for_each(|known| known.applied = Node::default().applied);
+        }
+    }
+
     /// Notes that `node` has applied up to `position`, and cut off so many responses since it
     /// started. What is known only rises, so that news which took a detour through a former parent
     /// changes nothing. A node that starts anew has an empty cache, and the next purge stands
     /// beyond whatever was known of it.
     pub fn note(&mut self, node: NodeName, position: LogPosition, cut: u64, now: Moment) {
         let known = self.nodes.entry(node).or_default();
-        known.applied.note(position, now);
+        if position.epoch() >= self.epoch {
+            known.applied.note(position, now);
+        }
         known.cut = known.cut.max(cut);
     }
 
@@ -150,6 +162,20 @@ mod tests {
         assert_eq!(progress.of(&node), Some(at(5)));
         assert_eq!(progress.when(&node, at(4)), Some(ms(10)));
         assert_eq!(progress.cut(), 2);
+    }
+
+    #[test]
+    fn what_is_applied_of_a_log_that_was_recovered_is_not_applied_of_the_next() {
+        let node: NodeName = "a".parse().unwrap();
+        let mut progress = Progress::default();
+        progress.note(node.clone(), at(9), 0, ms(1));
+        progress.enter(1);
+        assert_eq!(progress.pending(at(5), [&node]), [node.clone()], "heard before");
+        progress.note(node.clone(), at(9), 1, ms(2));
+        assert_eq!(progress.pending(at(5), [&node]), [node.clone()], "heard late");
+        progress.note(node.clone(), LogPosition::new(1, 6), 1, ms(3));
+        assert_eq!(progress.pending(at(5), [&node]), []);
+        assert_eq!((progress.when(&node, at(5)), progress.cut()), (Some(ms(3)), 1));
     }
 
     #[test]

@@ -216,8 +216,11 @@ impl Follow {
         self.seeds.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What is known of everybody below, in the present mesh epoch.
     fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.below.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut below = self.below.lock().unwrap_or_else(PoisonError::into_inner);
+        below.enter(self.replica.epoch());
+        below
     }
 
     fn left_until(&self, deadline: Moment) -> Duration {
