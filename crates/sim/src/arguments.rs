@@ -23,7 +23,8 @@ One seed, one replayable mesh: the real nodes of Shoal in a pretend world, in vi
                             with --nodes N, only the mesh of so many
 
   --level L                 l0 or l1 (l1): what is real beside the two stories of every node
-  --profile P               calm, ordinary, heavy, correlated or all; or a directed one: comeback
+  --profile P               calm, ordinary, heavy, correlated or all; or a directed one:
+                            comeback, recovery
                             (ordinary for one seed, all for many, unless said otherwise)
   --from A                  the first of many seeds (0)
   --mutant M                breaks this rule on purpose; --mutants lists their names
@@ -46,12 +47,14 @@ What is promised:
   heals      once faults stop, every node holds a lease again within two, and purges are fenced
 
 Faults go on until viewers stop coming; then they stop for good, and every run is watched until
-it has healed. The directed profile comeback is where a mutant is looked for that chance meets
-too seldom: an edge dies, purges are fenced without it, and it comes back with its cache, cut
-off, while viewers ask it.
+it has healed. The directed profiles are for what chance brings about too seldom. In comeback an
+edge dies, purges are fenced without it, and it comes back with its cache, cut off, while viewers
+ask it. In recovery (l0 only) a voter falls behind, the others are lost with their disks, and the
+mesh goes on by force with what that one has, again and again.
 
 The full runs (cargo test runs a share of them):
   cargo run --release -p sim -- --level l0 --seeds 2000     500 simulated hours
+  cargo run --release -p sim -- --level l0 --profile recovery --seeds 200
   cargo run --release -p sim -- --seeds 200
   cargo run --release -p sim -- --mutants
   cargo run --release -p sim -- --replay 50
@@ -170,6 +173,9 @@ impl Said {
         };
         let profiles = self.profiles.unwrap_or(usual);
         let level = self.level.unwrap_or(Level::L1);
+        if level == Level::L1 && profiles.contains(&Profile::Recovery) {
+            return Err(Misread::Value("--profile recovery", "--level l0".into()));
+        }
         Ok(Arguments { wish, profiles, mutant: self.mutant, level })
     }
 }
@@ -198,7 +204,7 @@ fn profiles(word: Option<String>) -> Result<Vec<Profile>, Misread> {
     let mut profiles = Profile::ALL.into_iter().chain(Profile::DIRECTED);
     let named = profiles.find(|profile| profile.as_str() == word);
     let expected = || {
-        let expected = "calm, ordinary, heavy, correlated, comeback or all";
+        let expected = "calm, ordinary, heavy, correlated, comeback, recovery or all";
         Misread::Value("--profile", expected.into())
     };
     named.map(|profile| vec![profile]).ok_or_else(expected)
@@ -265,6 +271,7 @@ mod tests {
             "--seeds",
             "--seeds x",
             "7 --profile mild",
+            "7 --profile recovery",
             "7 --seeds 3",
             "--bandwidth --nodes 7",
         ] {

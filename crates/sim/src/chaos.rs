@@ -4,6 +4,8 @@
 //! It ends when viewers stop coming: whatever is still broken then is mended, so that what must be
 //! true in the end can be seen to be.
 
+mod recovery;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ pub(crate) async fn reign(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
     let pause = match stage.setting.scenario.profile {
         Profile::Calm => return,
         Profile::Comeback => return come_back(&stage, &mut dice, until).await,
+        Profile::Recovery => return recovery::reign(&stage, &mut dice, until).await,
         Profile::Ordinary => (800, 3_000),
         Profile::Heavy => (100, 900),
         Profile::Correlated => (2_000, 4_000),
@@ -36,9 +39,11 @@ pub(crate) async fn reign(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
         }
         match stage.setting.scenario.profile {
             Profile::Correlated => strike_region(&stage, &mut dice, left),
-            Profile::Calm | Profile::Ordinary | Profile::Heavy | Profile::Comeback => {
-                strike(&stage, &mut dice, left);
-            }
+            Profile::Calm
+            | Profile::Ordinary
+            | Profile::Heavy
+            | Profile::Comeback
+            | Profile::Recovery => strike(&stage, &mut dice, left),
         }
     }
 }

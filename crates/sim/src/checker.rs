@@ -12,16 +12,17 @@ pub(crate) mod whole;
 pub(crate) mod alive;
 pub(crate) mod receipts;
 pub(crate) mod heals;
+mod places;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use control::CommandId;
 use model::LogPosition;
 
 use crate::history::{Purge, Records};
 use crate::scenario::Scenario;
+
+use places::Places;
 
 /// What the mesh promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,24 +136,24 @@ pub(crate) struct Case<'a> {
     /// What happened.
     pub(crate) records: &'a Records,
     /// Where each command first stands in the log.
-    positions: BTreeMap<CommandId, LogPosition>,
+    places: Places,
 }
 
 impl<'a> Case<'a> {
     /// A history to be judged.
     pub(crate) fn of(scenario: &'a Scenario, records: &'a Records) -> Case<'a> {
-        Case { scenario, records, positions: no_old::positions(records) }
+        Case { scenario, records, places: Places::of(records) }
     }
 
-    /// Where a purge stands in the log, if it does.
-    pub(crate) fn position(&self, purge: &Purge) -> Option<LogPosition> {
-        self.positions.get(&purge.id).copied()
+    /// Whether a node that has applied `applied` must heed a purge.
+    pub(crate) fn has_applied(&self, applied: LogPosition, purge: &Purge) -> bool {
+        self.places.first(applied.epoch(), purge.id).is_some_and(|position| applied >= position)
     }
 
     /// When a purge was first applied anywhere.
     pub(crate) fn committed_at(&self, purge: &Purge) -> Option<Duration> {
-        let position = self.position(purge)?;
-        self.records.committed.get(&position.index()).copied()
+        let position = self.places.agreed(purge.id)?;
+        self.records.committed.get(&position).copied()
     }
 
     /// A node by its name.

@@ -47,6 +47,11 @@ impl Disk {
 }
 
 impl Disk {
+    /// Loses everything.
+    pub(crate) fn wipe(&self) {
+        *self.lock() = Content::default();
+    }
+
     /// Loses the last entries: what is written is not on disk at once.
     pub(crate) fn tear(&self, entries: usize) {
         let mut content = self.lock();

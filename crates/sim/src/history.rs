@@ -158,8 +158,17 @@ pub(crate) struct Fork {
     pub(crate) at: Duration,
     /// The node that did.
     pub(crate) node: usize,
-    /// The entry.
-    pub(crate) index: u64,
+    /// Where.
+    pub(crate) position: LogPosition,
+}
+
+/// The mesh went on with what one voter had, by force.
+#[derive(Clone, Debug)]
+pub(crate) struct Recovery {
+    /// Where it goes on.
+    pub(crate) at: LogPosition,
+    /// The survivor's log from the first entry on, agreed or not.
+    pub(crate) kept: Vec<Bytes>,
 }
 
 /// The copy of one version that claims to be the youngest.
@@ -188,10 +197,12 @@ pub(crate) struct Records {
     pub(crate) samples: Vec<Sample>,
     /// Every running node's replica at the end, when all faults had been healed for a while.
     pub(crate) last: Vec<Sample>,
-    /// The log: what was applied first at each index.
-    pub(crate) log: BTreeMap<u64, Bytes>,
+    /// The log: what was applied first at each position.
+    pub(crate) log: BTreeMap<LogPosition, Bytes>,
     /// When that was.
-    pub(crate) committed: BTreeMap<u64, Duration>,
+    pub(crate) committed: BTreeMap<LogPosition, Duration>,
+    /// Where it began anew by force, and with what.
+    pub(crate) recoveries: Vec<Recovery>,
     /// By page and version: the copy that claims to be the youngest.
     pub(crate) kept: BTreeMap<(usize, u64), Kept>,
     /// When all faults had ended, for good.
@@ -219,13 +230,18 @@ impl Records {
         }
     }
 
-    /// A group applies entries.
-    pub(crate) fn agree(&mut self, at: Duration, node: usize, entries: &[(u64, Bytes)]) {
-        for (index, command) in entries {
-            self.committed.entry(*index).or_insert(at);
-            let first = self.log.entry(*index).or_insert_with(|| command.clone());
-            if *first != *command {
-                self.forks.push(Fork { at, node, index: *index });
+    /// A group applies entries, the first of them at `first`.
+    pub(crate) fn agree(
+        &mut self,
+        at: Duration,
+        node: usize,
+        (first, entries): (LogPosition, &[Bytes]),
+    ) {
+        for (index, entry) in (first.index()..).zip(entries) {
+            let position = LogPosition::new(first.epoch(), index);
+            self.committed.entry(position).or_insert(at);
+            if *self.log.entry(position).or_insert_with(|| entry.clone()) != *entry {
+                self.forks.push(Fork { at, node, position });
             }
         }
     }

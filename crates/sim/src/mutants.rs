@@ -77,6 +77,8 @@ pub enum Mutant {
     Stutter,
     /// A child whose connection to a parent broke asks nobody for a lease any more.
     Sulk,
+    /// A mesh that was recovered by force goes on in the epoch in which it lost its voters.
+    SameEpoch,
 }
 
 /// What is known of a mutant.
@@ -100,7 +102,7 @@ const fn about(
 
 impl Mutant {
     /// All mutants.
-    pub const ALL: [Mutant; 25] = [
+    pub const ALL: [Mutant; 26] = [
         Mutant::EarlyAnswer,
         Mutant::Restamp,
         Mutant::JoinAny,
@@ -126,11 +128,12 @@ impl Mutant {
         Mutant::Amnesia,
         Mutant::Stutter,
         Mutant::Sulk,
+        Mutant::SameEpoch,
     ];
 
     const fn about(self) -> About {
         use Level::{L0, L1};
-        use Profile::{Calm, Comeback, Heavy, Ordinary};
+        use Profile::{Calm, Comeback, Heavy, Ordinary, Recovery};
         match self {
             Mutant::EarlyAnswer => about("early-answer", "R1", Promise::Fenced, (L0, Ordinary)),
             Mutant::Restamp => about("restamp", "R2", Promise::Earliest, (L1, Ordinary)),
@@ -157,6 +160,7 @@ impl Mutant {
             Mutant::Amnesia => about("amnesia", "", Promise::Receipts, (L1, Heavy)),
             Mutant::Stutter => about("stutter", "", Promise::Receipts, (L1, Heavy)),
             Mutant::Sulk => about("sulk", "R24", Promise::Heals, (L0, Heavy)),
+            Mutant::SameEpoch => about("same-epoch", "R17", Promise::Fenced, (L0, Recovery)),
         }
     }
 

@@ -56,6 +56,16 @@ pub(crate) async fn form(stage: &Arc<Stage>) {
     }
 }
 
+/// Starts a node that has lost everything; it joins the mesh through `sponsor`.
+pub(crate) async fn join_anew(stage: &Arc<Stage>, node: usize, sponsor: usize) {
+    stage.start(node).await;
+    if let Some(process) = stage.process(node) {
+        process.follow.add_seed(stage.setting.name(sponsor).clone());
+    }
+    let member = stage.setting.scenario.members[node].clone();
+    settle(stage, sponsor, Command::Join { member, replaces: None }).await;
+}
+
 /// The log of a mesh that is formed.
 pub(crate) fn founding(scenario: &Scenario) -> Vec<Bytes> {
     let founder = scenario.members[0].clone();

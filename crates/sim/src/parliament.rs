@@ -6,6 +6,7 @@
 //! after they are asked for. What must be true of a log is true of this one: whatever a node does
 //! wrong under it is the node's own.
 
+mod recovery;
 mod seat;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,7 @@ use crate::executor::Owner;
 use crate::network::{Network, Way};
 use crate::setting::Setting;
 
+pub(crate) use recovery::Epoch;
 use seat::{Reply, Seat, Sitting};
 
 /// Between two words of a leader to each voter.
@@ -71,8 +73,18 @@ impl Parliament {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Who votes.
+    fn voters(&self) -> Vec<usize> {
+        let seats = self.lock();
+        (0..seats.len()).filter(|seat| seats[*seat].votes).collect()
+    }
+
+    fn others(&self, node: usize) -> impl Iterator<Item = usize> {
+        self.voters().into_iter().filter(move |other| *other != node)
+    }
+
     fn majority(&self) -> usize {
-        self.lock().len() / 2 + 1
+        self.voters().len() / 2 + 1
     }
 
     /// A process of `node` takes its seat, with what its disk holds.
@@ -81,7 +93,14 @@ impl Parliament {
         let mut seats = self.lock();
         let Some(seat) = seats.get_mut(node) else { return };
         seat.sit(Sitting::new(owner, replica.clone(), now));
+        let votes = seat.votes;
         drop(seats);
+        if votes {
+            self.convene(node, owner);
+        }
+    }
+
+    fn convene(self: &Arc<Self>, node: usize, owner: Owner) {
         let parliament = self.clone();
         self.setting.clock.spawn(owner, async move { parliament.attend(node, owner).await });
     }
@@ -117,15 +136,15 @@ impl Parliament {
     /// Sends everybody what it lacks.
     fn round(self: &Arc<Self>, node: usize, owner: Owner) -> Arc<Round> {
         let round = Arc::new(Round::default());
-        let voters = self.lock().len();
-        for to in (0..voters).filter(|to| *to != node) {
+        for to in self.others(node) {
             let Some(append) = self.lock()[node].append_for(to) else { continue };
             let (parliament, round, term) = (self.clone(), round.clone(), append.term);
             self.setting.clock.spawn(Owner::WORLD, async move {
                 let handle = move |seat: &mut Seat, now| seat.take_append(node, append, now);
                 let Some(reply) = parliament.call((node, owner), to, handle).await else { return };
                 let agrees = !matches!(reply, Reply::Refused(_));
-                let leads = parliament.lock()[node].heed(to, term, reply);
+                let voters = parliament.voters();
+                let leads = parliament.lock()[node].heed(to, term, reply, &voters);
                 if leads && agrees {
                     round.agree();
                 }
@@ -139,12 +158,12 @@ impl Parliament {
     /// Stands for election.
     async fn campaign(self: &Arc<Self>, node: usize, owner: Owner) {
         let now = self.setting.now();
-        let (vote, voters) = {
+        let (vote, seats) = {
             let mut seats = self.lock();
             (seats[node].stand(node, now), seats.len())
         };
         let round = Arc::new(Round::default());
-        for to in (0..voters).filter(|to| *to != node) {
+        for to in self.others(node) {
             let (parliament, round) = (self.clone(), round.clone());
             self.setting.clock.spawn(Owner::WORLD, async move {
                 let handle = move |seat: &mut Seat, now| seat.take_vote(node, vote, now);
@@ -160,7 +179,8 @@ impl Parliament {
         let elected = || (round.agreed() + 1 >= majority).then_some(());
         let timeout = self.setting.clock.sleep(Duration::from_millis(*ELECTION_MS.start() as u64));
         if let Either::Left(_) = select(self.changed.until(elected), timeout).await {
-            let Some(term) = self.lock()[node].take_office(vote, voters) else { return };
+            let Some(term) = self.lock()[node].take_office(vote, seats) else { return };
+            self.commit(node);
             let name = self.setting.name(node);
             self.setting.note(format_args!("{name} leads in term {term}"));
         }
@@ -178,11 +198,13 @@ impl Parliament {
         if clock.is_stopped(owner) {
             return None;
         }
-        let way = Way { from, to };
+        let (way, epoch) = (Way { from, to }, self.lock()[from].epoch);
         clock.sleep_until(self.network.arrival(way)?).await;
         let callee = self.lock()[to].owner()?;
         clock.going(callee).await;
-        if self.lock()[to].owner() != Some(callee) {
+        // Whoever began anew meanwhile, or lost everything, is of another group.
+        let hears = |seat: &Seat| seat.owner() == Some(callee) && seat.votes && seat.epoch == epoch;
+        if !hears(&self.lock()[to]) {
             return None;
         }
         let reply = handle(&mut self.lock()[to], self.setting.now());
@@ -196,12 +218,21 @@ impl Parliament {
     /// Applies what is committed and not applied yet.
     fn apply(&self, node: usize) {
         let Some((replica, first, entries)) = self.lock()[node].unapplied() else { return };
-        let numbered: Vec<(u64, Bytes)> = (first..).zip(entries.iter().cloned()).collect();
-        self.setting.history.write().agree(self.setting.now(), node, &numbered);
-        let applied = replica.apply(LogPosition::new(0, first), &entries);
+        self.setting.history.write().agree(self.setting.now(), node, (first, &entries));
+        let applied = replica.apply(first, &entries);
         let outcomes = applied.unwrap_or_else(|_| vec![Bytes::new(); entries.len()]);
         let every = self.setting.scenario.timings.snapshot_every_entries;
-        self.lock()[node].note_applied(first, outcomes, every);
+        self.lock()[node].note_applied(first.index(), outcomes, every);
+    }
+
+    /// Commits what a leader that votes alone has written.
+    fn commit(&self, node: usize) {
+        let voters = self.voters();
+        if voters == [node] {
+            self.lock()[node].commit(&voters);
+            self.apply(node);
+            self.changed.notify();
+        }
     }
 
     async fn confirm(self: Arc<Self>, node: usize, patience: Duration) -> Confirmed {
@@ -220,11 +251,11 @@ impl Parliament {
             Ok(None) => None,
             Err(refused) => Some(Err(refused)),
         };
-        let (owner, term, index) = self.changed.until(in_office).await?;
+        let (owner, term, position) = self.changed.until(in_office).await?;
         let (round, majority) = (self.round(node, owner), self.majority());
         let ended = || match self.lock()[node].leads_in(term) {
             false => Some(Err(ProposeError::NotLeader)),
-            true => (round.agreed() + 1 >= majority).then_some(Ok(LogPosition::new(0, index))),
+            true => (round.agreed() + 1 >= majority).then_some(Ok(position)),
         };
         self.changed.until(ended).await
     }
@@ -235,12 +266,13 @@ impl Parliament {
         entry: Bytes,
         patience: Duration,
     ) -> Result<(LogPosition, Bytes), ProposeError> {
-        let (owner, term, index) = self.lock()[node].write(entry)?;
+        let (owner, term, position) = self.lock()[node].write(entry)?;
         self.setting.clock.sleep(SYNC).await;
         self.round(node, owner);
-        let fate = || self.lock()[node].fate(term, index);
+        self.commit(node);
+        let fate = || self.lock()[node].fate(term, position);
         match select(self.changed.until(fate), self.setting.clock.sleep(patience)).await {
-            Either::Left((fate, _)) => fate.map(|said| (LogPosition::new(0, index), said)),
+            Either::Left((fate, _)) => fate.map(|said| (position, said)),
             Either::Right(_) => Err(ProposeError::NoQuorum("no majority answered".into())),
         }
     }
@@ -258,14 +290,15 @@ pub(crate) struct Chair {
 
 impl Chair {
     fn votes(&self) -> bool {
-        self.node < self.parliament.lock().len()
+        self.parliament.lock().get(self.node).is_some_and(|seat| seat.votes)
     }
 }
 
 impl follow::Group for Chair {
     fn role(&self) -> follow::Role {
         let seats = self.parliament.lock();
-        let Some(seat) = seats.get(self.node) else { return follow::Role::default() };
+        let seat = seats.get(self.node).filter(|seat| seat.votes);
+        let Some(seat) = seat else { return follow::Role::default() };
         let (leads, leader, term) = seat.view();
         let members = &self.parliament.setting.scenario.members;
         let leader = leader.map(|leader| members[leader].instance);

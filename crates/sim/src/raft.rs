@@ -59,8 +59,8 @@ impl Machine for Applied {
         let Station { setting, node, replica, .. } = &self.0;
         let Some((first, _)) = entries.first() else { return Vec::new() };
         let first = LogPosition::new(EPOCH, *first);
-        setting.history.write().agree(setting.now(), *node, &entries);
         let commands: Vec<Bytes> = entries.into_iter().map(|(_, command)| command).collect();
+        setting.history.write().agree(setting.now(), *node, (first, &commands));
         let applied = replica.apply(first, &commands);
         applied.unwrap_or_else(|_| vec![Bytes::new(); commands.len()])
     }

@@ -33,6 +33,9 @@ pub enum Profile {
     /// Directed: an edge dies, purges are fenced without it, and it comes back with its cache, cut
     /// off from all others, while viewers ask it.
     Comeback,
+    /// Directed: a voter falls behind, the others are lost with their disks, and the mesh goes on
+    /// by force with what that one has; the lost ones join anew.
+    Recovery,
 }
 
 impl Profile {
@@ -40,7 +43,7 @@ impl Profile {
     pub const ALL: [Profile; 4] =
         [Profile::Calm, Profile::Ordinary, Profile::Heavy, Profile::Correlated];
     /// The profiles that direct one course of events, for what chance brings about too seldom.
-    pub const DIRECTED: [Profile; 1] = [Profile::Comeback];
+    pub const DIRECTED: [Profile; 2] = [Profile::Comeback, Profile::Recovery];
 
     /// The profile's name on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -50,6 +53,7 @@ impl Profile {
             Profile::Heavy => "heavy",
             Profile::Correlated => "correlated",
             Profile::Comeback => "comeback",
+            Profile::Recovery => "recovery",
         }
     }
 }
@@ -174,7 +178,7 @@ impl Scenario {
         let regions = dice.within(1..=REGIONS.len());
         let stumbles = match profile {
             Profile::Calm => Stumbles { refused: 0, cut: 0 },
-            Profile::Ordinary | Profile::Correlated | Profile::Comeback => {
+            Profile::Ordinary | Profile::Correlated | Profile::Comeback | Profile::Recovery => {
                 Stumbles { refused: 1, cut: 3 }
             }
             Profile::Heavy => Stumbles { refused: 3, cut: 8 },
@@ -282,9 +286,11 @@ fn tree(regions: usize, dice: &mut Dice) -> Vec<Member> {
 fn rate(profile: Profile, dice: &mut Dice) -> f64 {
     match profile {
         Profile::Calm => 1.0,
-        Profile::Ordinary | Profile::Heavy | Profile::Correlated | Profile::Comeback => {
-            dice.within(900..=1_100) as f64 / 1_000.0
-        }
+        Profile::Ordinary
+        | Profile::Heavy
+        | Profile::Correlated
+        | Profile::Comeback
+        | Profile::Recovery => dice.within(900..=1_100) as f64 / 1_000.0,
     }
 }
 

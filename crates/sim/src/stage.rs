@@ -5,6 +5,7 @@
 //! stories is real or pretended, by the level of the run.
 
 mod disks;
+mod losses;
 mod under;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -43,6 +43,11 @@ impl Memory {
 }
 
 impl Memory {
+    /// Loses everything.
+    pub(crate) fn wipe(&self) {
+        *self.lock() = Held::default();
+    }
+
     /// What a process leaves behind has no proof: nobody knows what was purged since it was kept.
     pub(crate) fn forget_proofs(&self) {
         let forgetful = |copy: &Copy| {

@@ -41,6 +41,11 @@ fn a_node_that_comes_back_cut_off_from_all_keeps_every_promise() {
 }
 
 #[test]
+fn a_mesh_that_goes_on_with_what_one_voter_had_keeps_every_promise() {
+    good("1 --level l0 --profile recovery");
+}
+
+#[test]
 fn a_copy_known_by_its_date_alone_is_one_version_whatever_its_head_is_named() {
     // A regional's 304 about the same minute gives an edge's copy the fields of another version.
     good("3 --level l0 --profile correlated");

@@ -3,18 +3,13 @@
 //! *Fenced*: once a caller was told so, no node anywhere answers a request sent later with a
 //! version from before the purge was called: alive or dead to the others, cut off, stopped and gone
 //! on, restarted. *Monotonic*: what a node had itself applied when a request arrived it obeys, and
-//! for ever after: no restart, snapshot, compaction or answer of a peer brings older content back.
+//! for ever after, as it does what a receipt says it had: no restart, snapshot, compaction, forced
+//! recovery or answer of a peer brings older content back.
 
-use std::collections::BTreeMap;
-
-use control::{CommandId, Envelope};
-use model::limits::COMMAND_BYTES_MAX;
-use model::{Effect, LogPosition};
-use wire::codec;
-use wire::log::Entry;
+use model::Effect;
 
 use super::{Case, Promise, Violation};
-use crate::history::{Purge, Records, Visit};
+use crate::history::{Purge, Visit};
 
 /// Answers with a version that a purge for good covers, whether or not they were right.
 pub(crate) fn older<'a>(case: &'a Case<'_>) -> impl Iterator<Item = (&'a Visit, &'a Purge, u64)> {
@@ -45,12 +40,23 @@ pub(crate) fn fenced(case: &Case<'_>) -> Vec<Violation> {
 pub(crate) fn monotonic(case: &Case<'_>) -> Vec<Violation> {
     let mut broken = Vec::new();
     for (visit, purge, version) in older(case) {
-        if case.position(purge).is_some_and(|position| visit.applied >= position) {
-            let why = "which it had applied before the request came";
-            broken.push(violation(case, Promise::Monotonic, (visit, purge, version), why));
-        }
+        let why = if case.has_applied(visit.applied, purge) {
+            "which it had applied before the request came"
+        } else if is_said_to_have_applied(case, visit, purge) {
+            "which a receipt from before the request says it had applied"
+        } else {
+            continue;
+        };
+        broken.push(violation(case, Promise::Monotonic, (visit, purge, version), why));
     }
     broken
+}
+
+fn is_said_to_have_applied(case: &Case<'_>, visit: &Visit, purge: &Purge) -> bool {
+    let before = purge.heard.iter().filter(|(at, _)| *at < visit.at);
+    let receipts = before.filter_map(|(_, heard)| heard.as_ref().ok());
+    let mut said = receipts.flat_map(|receipt| &receipt.progressed.applied);
+    said.any(|(node, _)| node == case.name(visit.node))
 }
 
 fn violation(
@@ -66,18 +72,4 @@ fn violation(
          at {called:?}, {why}",
     );
     Violation { promise, at, how }
-}
-
-/// Where each command first stands in the log.
-pub(crate) fn positions(records: &Records) -> BTreeMap<CommandId, LogPosition> {
-    let mut positions = BTreeMap::new();
-    for (index, entry) in &records.log {
-        let commands = Entry::decode(entry).map_or(Vec::new(), |entry| entry.0);
-        for command in commands {
-            if let Ok(envelope) = codec::decode::<Envelope>(&command, COMMAND_BYTES_MAX) {
-                positions.entry(envelope.id).or_insert(LogPosition::new(0, *index));
-            }
-        }
-    }
-    positions
 }

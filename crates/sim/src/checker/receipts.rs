@@ -4,27 +4,28 @@
 //! it, at the position that the caller was told. Once all faults are healed every node holds the
 //! whole log, and never did two groups apply different entries in one place. And where nothing was
 //! broken, every purge comes as far as its caller wanted.
+//!
+//! A forced recovery may lose commands, acknowledged ones too: an operator asked for it. What its
+//! epoch began with is what replicas are then held to.
 
-use std::collections::BTreeMap;
-
-use control::CommandId;
 use model::{Effect, LogPosition};
 
-use super::{Case, Promise, Violation, no_old};
-use crate::history::{Fork, Purge, Sample};
+use super::{Case, Promise, Violation};
+use crate::history::{Acknowledged, Fork, Purge, Sample};
 use crate::scenario::Profile;
 
 /// Reads the history for commands that were lost or happened twice.
 pub(crate) fn check(case: &Case<'_>) -> Vec<Violation> {
-    let positions = no_old::positions(case.records);
     let records = case.records;
-    let kept = |sample| lost(case, sample).or_else(|| twice(case, &positions, sample));
+    let kept = |sample| lost(case, sample).or_else(|| twice(case, sample));
     let samples = records.samples.iter().chain(&records.last).filter_map(kept);
     let ends = records.last.iter().filter_map(|sample| behind(case, sample));
     let calm = case.scenario.profile == Profile::Calm;
     let purges = records.purges.iter().filter(|_| calm).filter_map(unfulfilled);
     let forks = records.forks.iter().map(|fork| forked(case, fork));
-    samples.chain(ends).chain(purges).chain(forks).collect()
+    let strays = records.acknowledged.iter().filter(|one| !case.places.hold(one.id, one.position));
+    let strays = strays.map(|one| stray(case, one));
+    samples.chain(ends).chain(purges).chain(forks).chain(strays).collect()
 }
 
 fn violation(sample: &Sample, how: String) -> Violation {
@@ -33,13 +34,13 @@ fn violation(sample: &Sample, how: String) -> Violation {
 
 /// An acknowledged command that a replica has passed without knowing it.
 fn lost(case: &Case<'_>, sample: &Sample) -> Option<Violation> {
-    let name = case.name(sample.node);
-    let passed = |position| sample.state.applied() >= position;
+    let (name, applied) = (case.name(sample.node), sample.state.applied());
     let known = |id| sample.state.outcome(id).map(|outcome| outcome.position);
     let mut acknowledged = case.records.acknowledged.iter();
-    let lost =
-        acknowledged.find(|one| passed(one.position) && known(&one.id) != Some(one.position))?;
-    let (id, position) = (lost.id, lost.position);
+    let (id, position) = acknowledged.find_map(|one| {
+        let due = case.places.in_log_of(applied.epoch(), one.id)?;
+        (applied >= due && known(&one.id) != Some(due)).then_some((one.id, due))
+    })?;
     let how = match known(&id) {
         None => format!("{name} does not know command {id}, acknowledged at {position}"),
         Some(other) => format!("{name} has command {id} at {other}, acknowledged at {position}"),
@@ -47,18 +48,25 @@ fn lost(case: &Case<'_>, sample: &Sample) -> Option<Violation> {
     Some(violation(sample, how))
 }
 
+/// An acknowledged command that no log of any epoch has where its caller was told.
+fn stray(case: &Case<'_>, one: &Acknowledged) -> Violation {
+    let (id, position) = (one.id, one.position);
+    let at = case.records.last.last().map_or(case.records.opened, |sample| sample.at);
+    let how = format!("command {id}, acknowledged at {position}, stands there in no log");
+    Violation { promise: Promise::Receipts, at, how }
+}
+
 /// A command that took effect anywhere but where it first stands in the log.
-fn twice(
-    case: &Case<'_>,
-    positions: &BTreeMap<CommandId, LogPosition>,
-    sample: &Sample,
-) -> Option<Violation> {
+fn twice(case: &Case<'_>, sample: &Sample) -> Option<Violation> {
     let (name, state) = (case.name(sample.node), &sample.state);
+    let epoch = state.applied().epoch();
     for (number, page) in case.scenario.site.pages.iter().enumerate() {
         let covers = |one: &&Purge| one.effect == Effect::Hard && one.covered.contains_key(&number);
         let covering = case.records.purges.iter().filter(covers);
-        let last = covering.filter_map(|purge| positions.get(&purge.id).copied());
+        let last = covering.filter_map(|purge| case.places.in_log_of(epoch, purge.id));
         let last = last.filter(|position| *position <= state.applied()).max();
+        // An epoch begins with a purge of everything.
+        let last = last.map(|last| last.max(LogPosition::new(epoch, 0)));
         let holds = state.last_hard_purge(&page.attributes, &page.tags());
         if last.is_some_and(|last| last != holds) {
             let (url, last) = (case.url(number), last.unwrap_or_default());
@@ -72,15 +80,16 @@ fn twice(
 
 /// Two groups that applied different entries at one index.
 fn forked(case: &Case<'_>, fork: &Fork) -> Violation {
-    let Fork { at, node, index } = *fork;
-    let how = format!("{} applied another entry {index} than was applied before", case.name(node));
+    let Fork { at, node, position } = *fork;
+    let name = case.name(node);
+    let how = format!("{name} applied another entry at {position} than was applied before");
     Violation { promise: Promise::Receipts, at, how }
 }
 
 /// A node that does not hold the whole log although nothing has been broken for a while.
 fn behind(case: &Case<'_>, sample: &Sample) -> Option<Violation> {
-    let end = case.records.log.last_key_value().map_or(0, |(index, _)| *index);
-    let applied = sample.state.applied().index();
+    let end = case.records.log.last_key_value().map_or(LogPosition::ZERO, |(last, _)| *last);
+    let applied = sample.state.applied();
     let name = case.name(sample.node);
     let how = format!("{name} stopped at entry {applied} of {end}, with everything healed");
     (applied != end).then(|| violation(sample, how))

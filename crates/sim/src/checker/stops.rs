@@ -16,7 +16,7 @@ pub(crate) fn check(case: &Case<'_>) -> Vec<Violation> {
     for (visit, purge, version) in no_old::older(case) {
         let Some(answer) = &visit.answer else { continue };
         let (Some(last), Some((at, _))) = (answer.last_piece, purge.fenced()) else { continue };
-        let knew = case.position(purge).is_some_and(|position| answer.applied >= position);
+        let knew = case.has_applied(answer.applied, purge);
         if last <= at || answer.at > at || knew {
             continue;
         }

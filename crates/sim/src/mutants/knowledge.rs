@@ -111,7 +111,7 @@ impl Cache for Unstopped {
 /// A snapshot of the log through `position` that knows of no purge.
 pub(crate) fn without_map(records: &Records, position: LogPosition) -> Bytes {
     let mut state = State::default();
-    for (index, entry) in records.log.range(..=position.index()) {
+    for (at, entry) in records.log.range(..=position) {
         let commands = Entry::decode(entry).map_or(Vec::new(), |entry| entry.0);
         let kept = commands.iter().filter_map(|command| {
             let read = codec::decode::<Envelope>(command, COMMAND_BYTES_MAX).ok()?;
@@ -119,7 +119,7 @@ pub(crate) fn without_map(records: &Records, position: LogPosition) -> Bytes {
             (!is_purge).then(|| (read, Fingerprint::of(command)))
         });
         let kept: Vec<(Envelope, Fingerprint)> = kept.collect();
-        state.apply(LogPosition::new(0, *index), &kept);
+        state.apply(*at, &kept);
     }
     state.skip(position);
     codec::encode(&state)

@@ -1,12 +1,15 @@
 //! A seat: what one voter has on disk, what its process knows, and how it answers. Values in,
 //! values out; nothing here waits.
 
+mod anew;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use follow::{ProposeError, Replica};
+use model::LogPosition;
 
 use crate::executor::Owner;
 
@@ -45,8 +48,13 @@ pub(super) enum Reply {
     Refused(u64),
 }
 
-/// One voter.
+/// One voter, or one who was and is not yet again.
+#[derive(Default)]
 pub(super) struct Seat {
+    /// Whether it is of the group.
+    pub(super) votes: bool,
+    /// The mesh epoch in which its log goes on; it holds all that the epoch began with.
+    pub(super) epoch: u16,
     term: u64,
     voted: Option<usize>,
     log: Vec<(u64, Bytes)>,
@@ -98,17 +106,23 @@ impl Seat {
     /// A voter whose log begins so, in a term before all others.
     pub(super) fn founded(founding: &[Bytes]) -> Seat {
         let log = founding.iter().map(|entry| (1, entry.clone())).collect();
-        Seat { term: 1, voted: None, log, snapshot: None, sitting: None }
+        let (votes, epoch, term) = (true, 0, 1);
+        Seat { votes, epoch, term, voted: None, log, snapshot: None, sitting: None }
     }
 
     /// A process begins with the last snapshot.
-    pub(super) fn sit(&mut self, mut sitting: Sitting) {
+    pub(super) fn sit(&mut self, sitting: Sitting) {
+        self.sitting = Some(sitting);
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        let Some(sitting) = &mut self.sitting else { return };
         if let Some((index, snapshot)) = &self.snapshot {
             let installed = sitting.replica.install(snapshot);
             debug_assert!(installed.is_ok(), "a disk holds what this build wrote: {installed:?}");
             (sitting.commit, sitting.applied) = (*index, *index);
         }
-        self.sitting = Some(sitting);
     }
 
     /// The process.
@@ -203,15 +217,15 @@ impl Seat {
         }
     }
 
-    /// A voter has answered this leader; says whether it still leads in that term.
-    pub(super) fn heed(&mut self, from: usize, term: u64, reply: Reply) -> bool {
+    /// A voter, one of `voters`, has answered this leader; says whether it still leads in that
+    /// term.
+    pub(super) fn heed(&mut self, from: usize, term: u64, reply: Reply, voters: &[usize]) -> bool {
         if let Reply::Refused(later) = reply {
             self.defer_to(later);
         }
         if !self.leads_in(term) {
             return false;
         }
-        let length = self.log.len() as u64;
         let Some(sitting) = &mut self.sitting else { return false };
         match reply {
             Reply::Kept(through) => {
@@ -221,17 +235,26 @@ impl Seat {
             Reply::Behind(hint) => sitting.sent[from] = hint.max(sitting.matched[from]),
             Reply::Refused(_) => return false,
         }
-        let mut matched = sitting.matched.clone();
-        matched[sitting.leader.unwrap_or(0)] = length;
+        self.commit(voters);
+        true
+    }
+
+    /// What most of `voters` have, this leader among them, is committed, once an entry of its own
+    /// term is.
+    pub(super) fn commit(&mut self, voters: &[usize]) {
+        let (length, term) = (self.log.len() as u64, self.term);
+        let Some(sitting) = self.sitting.as_ref().filter(|sitting| sitting.leads) else { return };
+        let has = |voter: &usize| match Some(*voter) == sitting.leader {
+            true => length,
+            false => sitting.matched[*voter],
+        };
+        let mut matched: Vec<u64> = voters.iter().map(has).collect();
         matched.sort_unstable();
         let kept = matched[(matched.len() - 1) / 2];
-        if kept > self.sitting.as_ref().map_or(0, |sitting| sitting.commit)
-            && self.term_at(kept) == term
-            && let Some(sitting) = &mut self.sitting
-        {
+        let (known, current) = (sitting.commit, self.term_at(kept) == term);
+        if let Some(sitting) = self.sitting.as_mut().filter(|_| current && kept > known) {
             sitting.commit = kept;
         }
-        true
     }
 
     /// Stands for election as `me`.
@@ -265,22 +288,27 @@ impl Seat {
     }
 
     /// Leads, if nothing happened since it stood: with an entry of its own term.
-    pub(super) fn take_office(&mut self, vote: Vote, voters: usize) -> Option<u64> {
+    pub(super) fn take_office(&mut self, vote: Vote, seats: usize) -> Option<u64> {
         let me = self.voted?;
         let sitting = self.sitting.as_mut().filter(|_| self.term == vote.term)?;
         let length = self.log.len() as u64;
         (sitting.leads, sitting.leader) = (true, Some(me));
-        (sitting.sent, sitting.matched) = (vec![length; voters], vec![0; voters]);
+        (sitting.sent, sitting.matched) = (vec![length; seats], vec![0; seats]);
         self.log.push((self.term, Bytes::new()));
         Some(self.term)
     }
 
+    /// Where the entry at `index` stands.
+    fn position(&self, index: u64) -> LogPosition {
+        LogPosition::new(self.epoch, index)
+    }
+
     /// What is committed and not applied, and where to.
-    pub(super) fn unapplied(&self) -> Option<(Arc<Replica>, u64, Vec<Bytes>)> {
+    pub(super) fn unapplied(&self) -> Option<(Arc<Replica>, LogPosition, Vec<Bytes>)> {
         let sitting = self.sitting.as_ref()?;
         let entries = self.slice(sitting.applied, sitting.commit);
         let entries: Vec<Bytes> = entries.iter().map(|(_, entry)| entry.clone()).collect();
-        let (replica, first) = (sitting.replica.clone(), sitting.applied + 1);
+        let (replica, first) = (sitting.replica.clone(), self.position(sitting.applied + 1));
         (!entries.is_empty()).then_some((replica, first, entries))
     }
 
@@ -303,24 +331,31 @@ impl Seat {
     }
 
     /// What is committed, once an entry of the leader's own term is: with its process and term.
-    pub(super) fn reading(&self) -> Result<Option<(Owner, u64, u64)>, ProposeError> {
+    pub(super) fn reading(&self) -> Result<Option<(Owner, u64, LogPosition)>, ProposeError> {
         let sitting = self.sitting.as_ref().filter(|sitting| sitting.leads);
         let sitting = sitting.ok_or(ProposeError::NotLeader)?;
         let own = self.term_at(sitting.commit) == self.term;
-        Ok(own.then_some((sitting.owner, self.term, sitting.commit)))
+        Ok(own.then_some((sitting.owner, self.term, self.position(sitting.commit))))
     }
 
     /// Writes an entry into the leader's log: its process, its term, and where the entry stands.
-    pub(super) fn write(&mut self, entry: Bytes) -> Result<(Owner, u64, u64), ProposeError> {
+    pub(super) fn write(
+        &mut self,
+        entry: Bytes,
+    ) -> Result<(Owner, u64, LogPosition), ProposeError> {
         let leading = self.sitting.as_ref().filter(|sitting| sitting.leads);
         let owner = leading.ok_or(ProposeError::NotLeader)?.owner;
         self.log.push((self.term, entry));
-        Ok((owner, self.term, self.log.len() as u64))
+        Ok((owner, self.term, self.position(self.log.len() as u64)))
     }
 
     /// What became of the entry at `index`, once it is known.
-    pub(super) fn fate(&self, term: u64, index: u64) -> Option<Result<Bytes, ProposeError>> {
-        let sitting = self.sitting.as_ref()?;
+    pub(super) fn fate(
+        &self,
+        term: u64,
+        position: LogPosition,
+    ) -> Option<Result<Bytes, ProposeError>> {
+        let (sitting, index) = (self.sitting.as_ref()?, position.index());
         if !self.leads_in(term) {
             return Some(Err(ProposeError::NoQuorum("another leads by now".into())));
         }

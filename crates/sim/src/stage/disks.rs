@@ -36,6 +36,15 @@ impl Disks {
         }
     }
 
+    /// Everything is gone.
+    pub(super) fn wipe(&self) {
+        *self.raft() = MemoryDisk::default();
+        *self.relapse() = None;
+        self.shelf.wipe();
+        *self.last_lease() = None;
+        self.cache.wipe();
+    }
+
     pub(super) fn last_lease(&self) -> MutexGuard<'_, Option<Duration>> {
         self.last_lease.lock().unwrap_or_else(PoisonError::into_inner)
     }

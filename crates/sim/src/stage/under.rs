@@ -6,14 +6,16 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use bytes::Bytes;
 use consensus::Group;
+use model::LogPosition;
 
 use crate::dice::Dice;
 use crate::executor::Owner;
 use crate::hearsay::Board;
 use crate::network::{Ground, Network};
 use crate::operators;
-use crate::parliament::{Chair, Parliament};
+use crate::parliament::{Chair, Epoch, Parliament};
 use crate::raft::Station;
 use crate::scenario::VOTERS;
 use crate::setting::Setting;
@@ -71,6 +73,16 @@ impl Pretence {
     /// Nobody errs about anybody any more.
     pub(super) fn settle(&self) {
         self.board.settle();
+    }
+
+    /// The voters but `survivor` are lost, and the mesh goes on with what that one has.
+    pub(super) fn recover(&self, survivor: usize, epoch: Epoch) -> (LogPosition, Bytes) {
+        self.parliament.recover(survivor, epoch)
+    }
+
+    /// `node` votes from now on, beginning with what `sponsor` has.
+    pub(super) fn admit(&self, node: usize, sponsor: usize) {
+        self.parliament.admit(node, sponsor);
     }
 
     /// The process of `node` is killed.
