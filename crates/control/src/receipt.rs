@@ -143,6 +143,8 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
 
     fn at(index: u64) -> LogPosition {
@@ -170,9 +172,9 @@ mod tests {
         let mut progress = Progress::default();
         progress.note(node.clone(), at(9), 0, ms(1));
         progress.enter(1);
-        assert_eq!(progress.pending(at(5), [&node]), [node.clone()], "heard before");
+        assert_eq!(progress.pending(at(5), [&node]), slice::from_ref(&node), "heard before");
         progress.note(node.clone(), at(9), 1, ms(2));
-        assert_eq!(progress.pending(at(5), [&node]), [node.clone()], "heard late");
+        assert_eq!(progress.pending(at(5), [&node]), slice::from_ref(&node), "heard late");
         progress.note(node.clone(), LogPosition::new(1, 6), 1, ms(3));
         assert_eq!(progress.pending(at(5), [&node]), []);
         assert_eq!((progress.when(&node, at(5)), progress.cut()), (Some(ms(3)), 1));
