@@ -2,7 +2,7 @@
 //!
 //! Budget: a purge of a URL takes at most 100 bytes for as long as it is outstanding ("max alloc"
 //! of `a_million_purges_of_urls`, divided by a million), and a look-up that finds nothing costs at
-//! most 3 µs with a million of them and ten tags. A hit looks up only when the log moved on since
+//! most 0.5 µs with a million of them and ten tags. A hit looks up only when the log moved on since
 //! the copy was checked last.
 
 use std::cell::Cell;

@@ -5,11 +5,15 @@
 //! is always safe. Hard and soft purges are two maps of one kind. Keys are 64-bit marks, so that a
 //! purge of an 8 KiB URL costs as much as one of `/`; two scopes with one mark are purged together.
 
-use imbl::{OrdMap, Vector};
+mod marks;
+
+use imbl::Vector;
 use model::limits::{EPOCHS_MAX, GLOBS_MAX};
 use model::{Attributes, Effect, Glob, Host, LogPosition, Scope, Tags};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use marks::Marks;
 
 /// What the purges known of say about one copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,7 +80,7 @@ impl Epochs {
 pub struct Purged<P: Clone> {
     floor: P,
     newest: P,
-    scopes: OrdMap<u64, P>,
+    scopes: Marks<P>,
     globs: Vector<Pattern<P>>,
 }
 
@@ -92,10 +96,24 @@ const PREFIX: u64 = 2;
 const TAG: u64 = 3;
 const HOST: u64 = 4;
 
-/// The same path under another host or as another kind of scope has another mark.
+/// Scopes of one kind under one host, or under any.
+#[derive(Clone, Copy)]
+struct Under(u64);
+
+impl Under {
+    /// The same path under another host or as another kind of scope has another mark.
+    fn of(kind: u64, host: Option<&Host>) -> Under {
+        let seed = host.map_or(0, |host| xxh3_64_with_seed(host.as_str().as_bytes(), kind));
+        Under(seed ^ kind)
+    }
+
+    fn mark(self, path: &str) -> u64 {
+        xxh3_64_with_seed(path.as_bytes(), self.0)
+    }
+}
+
 fn mark(kind: u64, host: Option<&Host>, path: &str) -> u64 {
-    let seed = host.map_or(0, |host| xxh3_64_with_seed(host.as_str().as_bytes(), kind));
-    xxh3_64_with_seed(path.as_bytes(), seed ^ kind)
+    Under::of(kind, host).mark(path)
 }
 
 fn mark_of_tag(tag: u64) -> u64 {
@@ -133,7 +151,7 @@ impl<P: Copy + Ord + Default> Purged<P> {
         {
             let directory = oldest.glob.widened();
             let key = mark(PREFIX, oldest.host.as_ref(), directory.as_str());
-            let last = self.scopes.get(&key).copied().map_or(oldest.last, |p| p.max(oldest.last));
+            let last = self.scopes.get(key).map_or(oldest.last, |p| p.max(oldest.last));
             self.insert(key, last);
         }
     }
@@ -142,7 +160,7 @@ impl<P: Copy + Ord + Default> Purged<P> {
     pub fn raise_floor(&mut self, position: P) {
         self.floor = self.floor.max(position);
         self.newest = self.newest.max(position);
-        self.scopes = OrdMap::new();
+        self.scopes = Marks::default();
         self.globs = Vector::new();
     }
 
@@ -171,13 +189,13 @@ impl<P: Copy + Ord + Default> Purged<P> {
         }
         let (host, path) = (&attributes.host, &attributes.path);
         let urls = [None, Some(host)].into_iter().flat_map(|host| {
-            let url = mark(URL, host, path.as_str());
-            let prefixes = path.directories().map(move |prefix| mark(PREFIX, host, prefix));
-            std::iter::once(url).chain(prefixes)
+            let (urls, prefixes) = (Under::of(URL, host), Under::of(PREFIX, host));
+            let prefixes = path.directories().map(move |prefix| prefixes.mark(prefix));
+            std::iter::once(urls.mark(path.as_str())).chain(prefixes)
         });
         let tags = tags.marks().iter().map(|tag| mark_of_tag(*tag));
         let keys = urls.chain(tags).chain([mark(HOST, Some(host), "")]);
-        keys.filter_map(|key| self.scopes.get(&key).copied()).fold(last, P::max)
+        self.scopes.latest(keys).map_or(last, |purged| purged.max(last))
     }
 }
 
