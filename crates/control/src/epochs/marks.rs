@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 const FILTERED_MIN: usize = 32;
 /// Entries for each word of a full filter.
 const ENTRIES_PER_WORD: usize = 4;
-/// By how much a filter that is full grows.
-const GROWTH: usize = 64;
+/// How many times the entries held a new filter has room for: 32 bytes for each, at most.
+const GROWTH: usize = 16;
 /// Marks looked up at once.
 const BATCH: usize = 16;
 /// Bits of a word that one mark sets.
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_was_noted_is_found_at_every_size() {
-        for entries in [0, 1, 31, 32, 33, 2_048, 2_049, 131_072, 131_073, 200_000] {
+        for entries in [0, 1, 31, 32, 33, 512, 513, 8_208, 8_209, 131_344, 200_000] {
             let marks = filled(entries);
             assert_eq!(marks.filter.is_some(), entries >= 32, "{entries}");
             for number in 0..entries {
