@@ -35,7 +35,7 @@ is looked into with its seed and --trace, and kept by its seed as a regression t
 What is promised:
   fenced     I1: what a fenced purge covers is served nowhere
   stops      I2: nor is one more byte sent of what was under way
-  monotonic  I3: what a node has applied it obeys for ever
+  monotonic  I3: what a node has applied, or is said by a receipt to have, it obeys for ever
   earliest   I4: no copy claims to be younger than the request that brought it
   staleness  I5: a purge holds everywhere a lease after its commit
   waiting    I6: the answer to a purge comes in time
