@@ -148,6 +148,7 @@ impl fmt::Display for Verdict {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
     use std::time::Duration;
 
     use http::StatusCode;
@@ -194,6 +195,7 @@ mod tests {
             assert_eq!(verdict.is_clean(0).is_ok(), stale + bad == 0, "{seen:?}");
         }
     }
+
     #[test]
     fn only_an_answer_on_its_way_while_a_purge_is_may_be_cut() {
         let start = Instant::now();
@@ -210,7 +212,7 @@ mod tests {
             let path = path.into();
             let cut =
                 Sight { finished: at(finished), path, end: End::BrokenOff, ..sight(at(sent), 1) };
-            let verdict = Verdict::of([&cut], std::slice::from_ref(&promise));
+            let verdict = Verdict::of([&cut], slice::from_ref(&promise));
             assert_eq!((verdict.broken_off, verdict.dropped.len()), (1, dropped), "{cut:?}");
         }
     }

@@ -89,7 +89,8 @@ impl Progress {
     pub fn enter(&mut self, epoch: u16) {
         if self.epoch < epoch {
             self.epoch = epoch;
-            self.nodes.values_mut().for_each(|known| known.applied = Node::default().applied);
+            let forget = |node: &mut Node| *node = Node { cut: node.cut, ..Node::default() };
+            self.nodes.values_mut().for_each(forget);
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod recovery;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,16 +21,28 @@ use crate::viewers;
 
 /// Breaks things until it is `until`.
 pub(crate) async fn reign(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
-    let pause = match stage.setting.scenario.profile {
+    let (least, most, strike): (usize, usize, Strike) = match stage.setting.scenario.profile {
         Profile::Calm => return,
         Profile::Comeback => return come_back(&stage, &mut dice, until).await,
         Profile::Recovery => return recovery::reign(&stage, &mut dice, until).await,
-        Profile::Ordinary => (800, 3_000),
-        Profile::Heavy => (100, 900),
-        Profile::Correlated => (2_000, 4_000),
+        Profile::Ordinary => (800, 3_000, strike),
+        Profile::Heavy => (100, 900, strike),
+        Profile::Correlated => (2_000, 4_000, strike_region),
     };
     let apart = stage.setting.scenario.pace.faults_apart;
-    let pause = pause.0 * apart..=pause.1 * apart;
+    strikes(stage, dice, until, (least * apart..=most * apart, strike)).await;
+}
+
+/// One blow, whose traces are gone when so much time has passed.
+type Strike = fn(&Arc<Stage>, &mut Dice, Duration);
+
+/// One blow after the other until it is `until`, so many milliseconds apart.
+async fn strikes(
+    stage: Arc<Stage>,
+    mut dice: Dice,
+    until: Duration,
+    (pause, strike): (RangeInclusive<usize>, Strike),
+) {
     loop {
         let wait = dice.millis(pause.clone());
         stage.setting.clock.sleep(wait).await;
@@ -37,14 +50,7 @@ pub(crate) async fn reign(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
         if left.is_zero() {
             return;
         }
-        match stage.setting.scenario.profile {
-            Profile::Correlated => strike_region(&stage, &mut dice, left),
-            Profile::Calm
-            | Profile::Ordinary
-            | Profile::Heavy
-            | Profile::Comeback
-            | Profile::Recovery => strike(&stage, &mut dice, left),
-        }
+        strike(&stage, &mut dice, left);
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use control::lease::wait_for;
 
-use super::{cut, halt, kill, longest, split};
+use super::{Strike, cut, halt, kill, longest, split, strikes};
 use crate::dice::Dice;
 use crate::executor::Owner;
 use crate::network::Way;
@@ -56,7 +56,8 @@ impl Course {
 /// One recovery after the other until it is `until`.
 pub(super) async fn reign(stage: &Arc<Stage>, dice: &mut Dice, until: Duration) {
     let Setting { clock, scenario, .. } = &*stage.setting;
-    clock.spawn(Owner::WORLD, trouble(stage.clone(), dice.fork(), until));
+    let trouble: (_, Strike) = (2_000..=20_000, strike_follower);
+    clock.spawn(Owner::WORLD, strikes(stage.clone(), dice.fork(), until, trouble));
     loop {
         let course = Course::draw(dice, scenario.lease());
         if stage.setting.now() + course.lasts() + SETTLED > until {
@@ -75,11 +76,11 @@ async fn recover(stage: &Arc<Stage>, dice: &mut Dice, course: &Course) {
     let Setting { clock, scenario, .. } = &*stage.setting;
     let survivor = dice.below(VOTERS);
     if !course.behind.is_zero() {
-        let mut stays = |node: usize| match node < VOTERS {
+        let stays = |node: usize| match node < VOTERS {
             true => node == survivor,
             false => dice.chance(COMPANY),
         };
-        let left: Vec<bool> = (0..scenario.members.len()).map(&mut stays).collect();
+        let left: Vec<bool> = (0..scenario.members.len()).map(stays).collect();
         split(stage, &left, course.behind);
         clock.sleep(course.behind).await;
     }
@@ -97,23 +98,15 @@ async fn recover(stage: &Arc<Stage>, dice: &mut Dice, course: &Course) {
 }
 
 /// What befalls those that do not vote meanwhile.
-async fn trouble(stage: Arc<Stage>, mut dice: Dice, until: Duration) {
+fn strike_follower(stage: &Arc<Stage>, dice: &mut Dice, left: Duration) {
     let nodes = stage.setting.scenario.members.len();
-    loop {
-        let pause = dice.millis(2_000..=20_000);
-        stage.setting.clock.sleep(pause).await;
-        let left = until.saturating_sub(stage.setting.now());
-        if left.is_zero() {
-            return;
-        }
-        let node = dice.within(VOTERS..=nodes - 1);
-        match dice.below(4) {
-            0 | 1 => kill(&stage, &mut dice, node, left),
-            2 => halt(&stage, &mut dice, node, left),
-            _ => {
-                let time = dice.millis(200..=longest(&stage)).min(left);
-                cut(&stage, Way { from: node, to: dice.below(nodes) }, time);
-            }
+    let node = dice.within(VOTERS..=nodes - 1);
+    match dice.below(4) {
+        0 | 1 => kill(stage, dice, node, left),
+        2 => halt(stage, dice, node, left),
+        _ => {
+            let time = dice.millis(200..=longest(stage)).min(left);
+            cut(stage, Way { from: node, to: dice.below(nodes) }, time);
         }
     }
 }

@@ -33,10 +33,12 @@ impl Places {
         for epoch in 0..=epochs.max().unwrap_or(0) {
             let all = LogPosition::new(epoch, 0)..LogPosition::new(epoch + 1, 0);
             let applied = records.log.range(all).map(|(position, entry)| (*position, entry));
-            note(&mut agreed, applied.clone());
-            let mut log = First::new();
-            note(&mut log, began_with(&records.recoveries, epoch));
-            note(&mut log, applied);
+            let applied = first_of(applied);
+            let mut log = first_of(began_with(&records.recoveries, epoch));
+            for (id, position) in &applied {
+                agreed.entry(*id).or_insert(*position);
+                log.entry(*id).or_insert(*position);
+            }
             known.push(log);
         }
         Places { agreed, known }
@@ -75,7 +77,8 @@ fn began_with(recoveries: &[Recovery], epoch: u16) -> impl Iterator<Item = (LogP
     (1..).zip(kept).map(move |(index, entry)| (LogPosition::new(begun(index), index), entry))
 }
 
-fn note<'a>(first: &mut First, entries: impl Iterator<Item = (LogPosition, &'a Bytes)>) {
+fn first_of<'a>(entries: impl Iterator<Item = (LogPosition, &'a Bytes)>) -> First {
+    let mut first = First::new();
     for (position, entry) in entries {
         let commands = Entry::decode(entry).map_or(Vec::new(), |entry| entry.0);
         for command in commands {
@@ -84,4 +87,5 @@ fn note<'a>(first: &mut First, entries: impl Iterator<Item = (LogPosition, &'a B
             }
         }
     }
+    first
 }

@@ -10,15 +10,6 @@ use super::Seat;
 use crate::executor::Owner;
 use crate::history::Recovery;
 
-/// What a voter begins with.
-#[derive(Clone)]
-pub(in crate::parliament) struct Base {
-    epoch: u16,
-    term: u64,
-    log: Vec<(u64, Bytes)>,
-    snapshot: Option<(u64, Bytes)>,
-}
-
 impl Seat {
     /// Goes on in `epoch` with all that it has, agreed or not, and without the members `lost`. Says
     /// what that was, and the snapshot it begins with. In an epoch that is not a later one nothing
@@ -58,17 +49,16 @@ impl Seat {
     }
 
     /// What another begins with: all that is in the snapshot here.
-    pub(in crate::parliament) fn base(&self) -> Base {
+    pub(in crate::parliament) fn base(&self) -> Seat {
         let through = self.snapshot.as_ref().map_or(0, |(index, _)| *index);
-        let log = self.slice(0, through).to_vec();
-        Base { epoch: self.epoch, term: self.term, log, snapshot: self.snapshot.clone() }
+        let (log, snapshot) = (self.slice(0, through).to_vec(), self.snapshot.clone());
+        let (votes, epoch, term) = (true, self.epoch, self.term);
+        Seat { votes, epoch, term, log, snapshot, ..Seat::default() }
     }
 
     /// Votes from now on, with that; says which process does so, if one runs.
-    pub(in crate::parliament) fn admit(&mut self, base: Base) -> Option<Owner> {
-        let Base { epoch, term, log, snapshot } = base;
-        let (votes, sitting) = (true, self.sitting.take());
-        *self = Seat { votes, epoch, term, voted: None, log, snapshot, sitting };
+    pub(in crate::parliament) fn admit(&mut self, base: Seat) -> Option<Owner> {
+        *self = Seat { sitting: self.sitting.take(), ..base };
         self.begin();
         self.owner()
     }
